@@ -1,0 +1,1 @@
+"""Sensor drivers, one per file, behind the one contract in devices/base.py."""

@@ -1,0 +1,1 @@
+"""Serial protocol decoders: bytes in, samples out, no I/O."""

@@ -1,0 +1,1 @@
+"""Simulated sensors: ordinary devices that need no hardware."""

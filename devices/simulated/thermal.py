@@ -1,0 +1,56 @@
+"""The simulated thermal camera: the shared world's temperatures in kelvin, or as an 8-bit picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.simulated.config import SimulatedConfig
+from devices.simulated.picture import Picture
+from devices.simulated.world import Noise, Scene, Thing, World
+from stream_bind.messages import IntArray
+
+__all__ = ["Thermal"]
+
+# FLIR Lepton data sheet: thermal sensitivity below 50 mK.
+_NOISE_K = 0.05
+# The 8-bit picture spans 0 to 51 degC, 0.2 K a count.
+_GREY_ZERO_K, _GREY_STEP_K = 273.15, 0.2
+
+
+class Thermal:
+    """float32 (height, width) kelvin, or uint8 grey where the config says grey8."""
+
+    rate_hz = 9.0
+    axes: tuple[str, ...] = ()
+
+    def __init__(self, config: SimulatedConfig) -> None:
+        height, width = config.height or 120, config.width or 160
+        self.shape: tuple[int, ...] = (height, width)
+        self.grey = config.grey8
+        self.dtype, self.unit = ("uint8", "grey8") if self.grey else ("float32", "K")
+        self._noise = Noise(config.seed, 4)
+        self._picture = Picture(World(config.seed), height, width, _plate, _ink)
+
+    def sample(self, first: int, t_ns: IntArray) -> NDArray[Any]:
+        """(n, height, width) at event times t_ns; `first` is the index of the first sample."""
+        return np.stack([self._frame(first + i, int(t)) for i, t in enumerate(t_ns)])
+
+    def _frame(self, index: int, t_ns: int) -> NDArray[Any]:
+        _, frame = self._picture.frame(t_ns)
+        frame += np.float32(_NOISE_K) * self._noise.image(index, (self.shape[0], self.shape[1]))
+        if self.grey:
+            return np.clip((frame - _GREY_ZERO_K) / _GREY_STEP_K, 0, 255).astype(np.uint8)
+        return frame
+
+
+def _plate(scene: Scene, h: int, w: int) -> NDArray[Any]:
+    """Warm air rises: a kelvin and a half from bottom to top."""
+    rows = scene.temperature_k + 1.5 * (1 - np.arange(h) / h)
+    return np.repeat(rows[:, None], w, axis=1).astype(np.float32)
+
+
+def _ink(scene: Scene, thing: Thing) -> Any:
+    return np.float32(thing.temperature_k)

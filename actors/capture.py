@@ -1,0 +1,367 @@
+"""The capture actor: reads its sensors, cuts windows, packs clips, and keeps them until a worker has served them.
+
+No torch here, and no Ray: launchers run `open`, then `step` in a loop, then `close`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from stream_bind.adjust import Adjust
+from stream_bind.restart import Backoff
+
+from actors.inbox import Inbox
+from actors.lane import Lane
+from actors.mailbox import WorkerLink
+from actors.plan import CapturePlan, SensorPlan
+from actors.reader import Reader
+from actors.transport import (
+    LINK_VERSION,
+    Inlet,
+    Message,
+    Outbox,
+    Outlet,
+    Poller,
+    Waker,
+    clip_head,
+    incarnation,
+)
+from stream_bind.clock import Clock
+from stream_bind.messages import Clip, Notice
+from stream_bind.registry import DEVICES, ENCODERS
+
+__all__ = ["CaptureWorker"]
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 0.5
+POLL_S = 0.1
+"""Longest sleep of the loop: how late an idle source may be noticed on top of its max_delay_s."""
+CLOCK_STEP_NS = 10_000_000
+DRAIN_S = 15.0
+"""How long a stopping actor waits for its clips to be served before it reports them as dropped."""
+
+
+class _Sensor:
+    """One device with its reader and lanes."""
+
+    def __init__(self, plan: SensorPlan, clock: Clock, wake: Waker, *, patient: bool) -> None:
+        entry = DEVICES.get(plan.device_type)
+        device = entry.cls(entry.config(**plan.device_config), plan.stream, clock)
+        self.plan = plan
+        makers = {}
+        wanted: tuple[str, ...] = ()
+        for lane in plan.lanes:
+            encoder = ENCODERS.get(lane.encoder_type)
+            config = encoder.config(**lane.encoder_config)
+            makers[lane.encoder] = encoder.cls.clip_maker(config, lane.modality, lane.length_ns / 1e9)  # type: ignore[attr-defined]
+            wanted = wanted or makers[lane.encoder].spec.axes
+        adjust = Adjust(device.spec, **plan.adjust, wanted_axes=wanted)
+        self.spec = adjust.spec
+        self.lanes = [Lane(lane, self.spec, makers[lane.encoder]) for lane in plan.lanes]
+        waits = any(lane.policy == "backpressure" for lane in plan.lanes)
+        self.inbox = Inbox(wake.wake, wait=waits)
+        self.reader = Reader(plan.stream, device, adjust, self.inbox, clock, Backoff(**plan.restart), patient=patient)
+        self.last_arrival_ns = 0
+        self.n_samples = 0
+        self.ended = False
+
+    @property
+    def blocked(self) -> bool:
+        return any(lane.plan.policy == "backpressure" and lane.mailbox.full for lane in self.lanes)
+
+
+class CaptureWorker:
+    """One capture actor. `plan.sensors` usually holds one, so that a driver that hangs takes only itself down."""
+
+    def __init__(self, plan: CapturePlan, clock: Clock, *, restarted: bool = False) -> None:
+        self._plan = plan
+        self._clock = clock
+        self._restarted = restarted
+        self.life = incarnation()
+        self.fatal: str | None = None
+        self._links: dict[str, WorkerLink] = {}
+        self._peers: dict[str, tuple[bytes, str]] = {}
+        self._stopping = False
+        self._stop_deadline_s: float | None = None
+        self._next_beat_s = 0.0
+        self._step_ns = 0
+        self._end_sent = False
+        self.sensors: list[_Sensor] = []
+
+    def open(self) -> None:
+        """Build devices and lanes, bind the mailbox, start reading."""
+        self._waker = Waker()
+        self._inlet = Inlet(self._plan.endpoint)
+        self._outlet = Outlet(self._plan.publish_endpoint, f"{self._plan.name}-{self.life}", linger_ms=500)
+        self._outbox = Outbox(self._outlet)
+        self._poller = Poller(self._waker, self._inlet, self._outlet)
+        self._step_ns = self._clock.step_ns()
+        try:
+            for plan in self._plan.sensors:
+                self.sensors.append(_Sensor(plan, self._clock, self._waker, patient=self._restarted))
+        except Exception:
+            self.close()
+            raise
+        for sensor in self.sensors:
+            sensor.reader.start(hold=self._plan.wait_ready and not self._restarted)
+
+    # -- control calls, from any thread -------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Let held-back recordings begin (plan.wait_ready)."""
+        for sensor in self.sensors:
+            sensor.reader.release()
+
+    def request_stop(self) -> None:
+        """Stop reading, close the windows still open, serve what waits, then be done."""
+        self._stopping = True
+        self._waker.wake()
+
+    @property
+    def ready(self) -> bool:
+        """Every device has been opened."""
+        return bool(self.sensors) and all(s.reader.opened.is_set() for s in self.sensors)
+
+    @property
+    def done(self) -> bool:
+        """Every window has found its fate and the publisher knows."""
+        return self._end_sent and not len(self._outbox)
+
+    def health(self) -> dict[str, Any]:
+        """Counters and gauges per stream, plain data."""
+        return {
+            "name": self._plan.name,
+            "life": self.life,
+            "fatal": self.fatal,
+            "ready": self.ready,
+            "done": self.done,
+            "lanes": [lane.health() | {"samples": s.n_samples} for s in self.sensors for lane in s.lanes],
+        }
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    def step(self, timeout_s: float = POLL_S) -> None:
+        """One round: messages, samples, idle sources, leases, beats."""
+        if any(len(s.inbox) and not s.blocked for s in self.sensors):
+            timeout_s = 0.0
+        self._poller.wait(timeout_s)
+        self._waker.clear()
+        for message in self._inlet.drain():
+            self._from_worker(message)
+        for message in self._outlet.drain():
+            self._from_publisher(message)
+        for sensor in self.sensors:
+            self._take(sensor)
+            self._close_idle(sensor)
+        self._expire_workers()
+        self._send_clips()
+        now_s = self._now_s()
+        if now_s >= self._next_beat_s:
+            self._next_beat_s = now_s + BEAT_S
+            self._beat(now_s)
+        if self._stopping or all(s.ended for s in self.sensors):
+            self._finish(now_s)
+
+    def close(self) -> None:
+        for sensor in self.sensors:
+            sensor.inbox.close()
+            sensor.reader.stop()
+        self._inlet.close()
+        self._outlet.close()
+        self._waker.close()
+
+    def _now_s(self) -> float:
+        return self._clock.monotonic_ns() / 1e9
+
+    # -- samples to clips -------------------------------------------------------------------------------------------
+
+    def _take(self, sensor: _Sensor) -> None:
+        for _ in range(256):
+            if sensor.blocked or (arrival := sensor.inbox.take()) is None:
+                break
+            if arrival.chunk is not None:
+                sensor.n_samples += len(arrival.chunk)
+                sensor.last_arrival_ns = self._clock.monotonic_ns()
+                now_ns = arrival.arrived_ns if sensor.spec.live else None
+                for lane in sensor.lanes:
+                    closed_ns = self._clock.unix_ns()
+                    self._deliver(lane, lane.windower.push(arrival.chunk, now_ns), closed_ns)
+                    for notice in lane.windower.take_notices():
+                        self._notice(lane, notice)
+            elif arrival.notice is not None:
+                for lane in sensor.lanes:
+                    self._notice(lane, arrival.notice)
+            elif arrival.fatal is not None:
+                self.fatal = self.fatal or arrival.fatal
+                sensor.ended = True
+            elif arrival.end:
+                sensor.ended = True
+        if sensor.lanes:
+            sensor.inbox.wake_at_ns = min(lane.wake_at_ns() for lane in sensor.lanes)
+
+    def _close_idle(self, sensor: _Sensor) -> None:
+        """A live source silent past its max_delay_s has its windows closed by host time."""
+        if not sensor.spec.live or sensor.ended or not sensor.last_arrival_ns or len(sensor.inbox):
+            return
+        delay_ns = round(sensor.spec.max_delay_s * 1e9)
+        if self._clock.monotonic_ns() - sensor.last_arrival_ns <= delay_ns:
+            return
+        for lane in sensor.lanes:
+            now_ns = self._clock.unix_ns()
+            self._deliver(lane, lane.windower.advance(now_ns - delay_ns), now_ns)
+
+    def _deliver(self, lane: Lane, results: list[Any], closed_ns: int) -> None:
+        for fate in lane.fates(results, closed_ns):
+            if isinstance(fate, Clip):
+                for dropped in lane.mailbox.put(fate):
+                    self._event(lane, lane.dropped_event(dropped))
+            else:
+                self._event(lane, fate)
+
+    # -- messages to the publisher ------------------------------------------------------------------------------------
+
+    def _event(self, lane: Lane, event: dict[str, Any]) -> None:
+        if event["window"] is not None:
+            lane.announce_once(self._announce)
+        key = ("e", *lane.key, event["window"], event["to_window"], lane.next_event())
+        self._outbox.send(key, "event", lane.head() | event, None, self._now_s())
+
+    def _notice(self, lane: Lane, notice: Notice) -> None:
+        fields = {"window": None, "to_window": None, "t_start": notice.t_ns, "t_end": notice.t_ns, "coverage": 0.0}
+        self._event(lane, {"reason": notice.reason, "detail": notice.detail, **fields})
+
+    def _announce(self, lane: Lane) -> None:
+        head = lane.head() | {"first": self._settled(lane), "hop": lane.plan.hop_ns, "length": lane.plan.length_ns}
+        self._outbox.send(("lane", *lane.key), "lane", head | {"life": self.life}, None, self._now_s())
+
+    def _settled(self, lane: Lane) -> int:
+        """Every window of this lane below this one has its vector confirmed or its event confirmed."""
+        sent = [key[3] for key in self._outbox.keys() if key[0] == "e" and (key[1], key[2]) == lane.key]
+        bounds: list[int] = [*(window for window in sent if window is not None), *lane.open_windows()]
+        return min(bounds)
+
+    def _beat(self, now_s: float) -> None:
+        settled = [(*lane.key, self._settled(lane)) for s in self.sensors for lane in s.lanes if lane.announced]
+        self._outlet.send("beat", {"name": self._plan.name, "v": LINK_VERSION, "settled": settled})
+        self._outbox.resend(now_s, older_than_s=Outbox.RESEND_S)
+        step_ns = self._clock.step_ns()
+        if abs(step_ns - self._step_ns) > CLOCK_STEP_NS:
+            moved_ms = (step_ns - self._step_ns) / 1e6
+            self._step_ns = step_ns
+            detail = f"the system clock stepped by {moved_ms:+.1f} ms; the window grid stays on the time of the start"
+            for sensor in self.sensors:
+                for lane in sensor.lanes:
+                    self._notice(lane, Notice(sensor.plan.stream, "clock_step", detail, self._clock.unix_ns()))
+
+    def _from_publisher(self, message: Message) -> None:
+        if message.kind == "confirm":
+            for key in message.head["keys"]:
+                self._outbox.confirm(key)
+        elif message.kind == "beat" and self._outbox.meet(message.head["life"]):
+            for sensor in self.sensors:
+                for lane in sensor.lanes:
+                    if lane.announced:
+                        self._announce(lane)
+            self._outbox.resend(self._now_s())
+
+    # -- the credit protocol ----------------------------------------------------------------------------------------
+
+    def _from_worker(self, message: Message) -> None:
+        head, now_s = message.head, self._now_s()
+        worker = head["worker"]
+        if message.kind == "beat":
+            if worker not in self._links:
+                log.info("%s: encode worker %s is here", self._plan.name, worker)
+                self._links[worker] = WorkerLink(worker, now_s, progress_s=now_s)
+                self._peers[worker] = (message.peer, head["encoder"])
+            self._links[worker].beat(head["state"], head["progress"], head["p99_s"], now_s)
+            if head["box"] != self.life:
+                self._inlet.send(message.peer, "welcome", {"box": self.life, "v": LINK_VERSION})
+                return
+            for lane in self._lanes(head["encoder"]):
+                lane.mailbox.grant(worker, head["credit"].get(lane.plan.stream, 0))
+                for dropped in lane.mailbox.skip_until(head["floor"]):
+                    self._event(lane, lane.dropped_event(dropped))
+        elif head["box"] != self.life:
+            return  # meant for the actor that was here before us
+        elif message.kind == "done":
+            for lane in self._lanes(head["encoder"], head["stream"]):
+                lane.mailbox.ack(head["window"])
+        elif message.kind == "failed":
+            for lane in self._lanes(head["encoder"], head["stream"]):
+                lost = lane.mailbox.nack(head["window"], worker, head["error"], skipped=head["skipped"])
+                for dropped in lost:
+                    self._event(lane, lane.dropped_event(dropped))
+
+    def _lanes(self, encoder: str, stream: str | None = None) -> list[Lane]:
+        return [
+            lane
+            for s in self.sensors
+            for lane in s.lanes
+            if lane.plan.encoder == encoder and stream in {None, lane.plan.stream}
+        ]
+
+    def _expire_workers(self) -> None:
+        now_s = self._now_s()
+        for link in list(self._links.values()):
+            why = link.lost(now_s)
+            if why is None:
+                continue
+            log.warning("%s: %s; its clips go to the next worker", self._plan.name, why)
+            self._forget(link.worker, why)
+
+    def _forget(self, worker: str, why: str) -> None:
+        _, encoder = self._peers.pop(worker)
+        del self._links[worker]
+        for lane in self._lanes(encoder):
+            held = lane.mailbox.n_leased
+            for dropped in lane.mailbox.lose_worker(worker, why):
+                self._event(lane, lane.dropped_event(dropped))
+            if held:
+                self._notice(lane, Notice(lane.plan.stream, "worker_lost", why, self._clock.unix_ns()))
+
+    def _send_clips(self) -> None:
+        for sensor in self.sensors:
+            for lane in sensor.lanes:
+                for worker, clip, attempts in lane.mailbox.take():
+                    lane.announce_once(self._announce)
+                    head = clip_head(clip, attempts, self._clock.unix_ns()) | {
+                        "box": self.life,
+                        "floor": lane.mailbox.floor_ns,
+                    }
+                    if not self._inlet.send(self._peers[worker][0], "clip", head, clip.array):
+                        self._forget(worker, f"worker {worker} is gone")
+                        break
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def _finish(self, now_s: float) -> None:
+        if self._stop_deadline_s is None:
+            for sensor in self.sensors:
+                if not sensor.ended:
+                    sensor.inbox.close()
+                    sensor.reader.stop()
+                    self._take_rest(sensor)
+                sensor.ended = True
+                for lane in sensor.lanes:
+                    if lane.windower.first_window is not None:
+                        self._deliver(lane, lane.windower.finish(), self._clock.unix_ns())
+            self._stop_deadline_s = now_s + DRAIN_S
+        lanes = [lane for s in self.sensors for lane in s.lanes]
+        if self._stopping and now_s > self._stop_deadline_s:
+            for lane in lanes:
+                for dropped in lane.give_up_all("the run ended before an encoder served it"):
+                    self._event(lane, lane.dropped_event(dropped))
+        if self._end_sent or any(len(lane.mailbox) for lane in lanes):
+            return
+        for lane in lanes:
+            if lane.announced:
+                head = lane.head() | {"end": lane.windower.next_window}
+                self._outbox.send(("end", *lane.key), "end", head, None, now_s)
+        self._end_sent = True
+
+    def _take_rest(self, sensor: _Sensor) -> None:
+        while len(sensor.inbox) and not sensor.blocked:
+            self._take(sensor)

@@ -1,0 +1,357 @@
+"""The encode actor: takes clips on credit, embeds them in batches, and hands vectors to the publisher.
+
+Two threads: the I/O loop (`step`) receives clips, stamps them, beats and acknowledges; the compute loop
+(`compute_step`) batches and embeds, and sends each vector itself: no wake-up lies between a vector and the wire.
+A clip is acknowledged to its mailbox only when the publisher has confirmed its vector.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.lane import Stats
+from actors.plan import EncodePlan
+from actors.transport import Message, Outbox, Outlet, Poller, Waker, clip_of, incarnation
+from stream_bind.clock import Clock
+from stream_bind.encoders.base import Encoder
+from stream_bind.errors import StreamBindError
+from stream_bind.messages import Clip
+from stream_bind.registry import ENCODERS
+
+__all__ = ["EncodeWorker"]
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 0.5
+
+
+@dataclass(slots=True)
+class _Link:
+    """One capture actor's mailbox as this worker sees it."""
+
+    outlet: Outlet
+    box: str = ""
+    """The mailbox's incarnation; credit counts from 0 within one."""
+    finished: dict[str, int] = field(default_factory=dict)
+    """Clips of each stream that were embedded or given back."""
+
+
+@dataclass(slots=True, order=True)
+class _Task:
+    """A clip waiting here. Ordered by (t_end, stream): sensors of one moment are served together."""
+
+    t_end_ns: int
+    stream: str
+    number: int
+    clip: Clip = field(compare=False)
+    link: _Link = field(compare=False)
+    box: str = field(compare=False)
+    attempts: int = field(compare=False)
+    sent_ns: int = field(compare=False)
+    received_ns: int = field(compare=False)
+
+
+class EncodeWorker:
+    """One encode worker. `load` may take minutes: the I/O loop beats "loading" meanwhile, and no lease ends."""
+
+    def __init__(self, plan: EncodePlan, clock: Clock, *, own_process: bool = False) -> None:
+        self._plan = plan
+        self._clock = clock
+        self._own_process = own_process
+        self.life = f"{plan.name}-{incarnation()}"
+        self.fatal: str | None = None
+        self._streams = tuple(sorted({lane.stream for lane in plan.lanes}))
+        self._policies = {lane.stream: lane.policy for lane in plan.lanes}
+        self._window = max(1, plan.capacity // max(1, len(self._streams)))
+        self._ready: list[_Task] = []
+        self._arrived = threading.Condition()
+        self._finished: deque[tuple[_Task, str | None, bool]] = deque()
+        self._leases: dict[tuple[str, str, int], tuple[_Link, str]] = {}
+        self._state = "loading"
+        self._progress = 0
+        self._floor_ns = 0
+        self._number = 0
+        self._next_beat_s = 0.0
+        self._closing = False
+        self._batch_s = Stats()
+        self._wait_s = Stats()
+        self._encode_s = Stats()
+        self._batch_sizes = Stats()
+        self._n_clips = 0
+        self._encoder: Encoder | None = None
+
+    def open(self) -> None:
+        """Connect; call `load` next, on the compute thread."""
+        self._waker = Waker()
+        self._links = [_Link(Outlet(e, f"{self.life}-{i}")) for i, e in enumerate(self._plan.mailboxes)]
+        self._publisher = Outlet(self._plan.publish_endpoint, self.life)
+        self._outbox = Outbox(self._publisher)
+        self._poller = Poller(self._waker, self._publisher, *[link.outlet for link in self._links])
+
+    # -- compute thread -----------------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Load the model and run one clip of each modality, so that the first real one is not the slow one."""
+        entry = ENCODERS.get(self._plan.encoder_type)
+        config = entry.config(**self._plan.encoder_config)
+        encoder: Encoder = entry.cls(self._plan.encoder, config)
+        modalities = sorted({lane.modality for lane in self._plan.lanes})
+        try:
+            if self._own_process:
+                os.nice(self._plan.nice)
+            encoder.load(modalities)
+            if self._plan.threads is not None:
+                _set_threads(self._plan.threads)
+            for lane in self._plan.lanes:
+                spec = entry.cls.clip_maker(config, lane.modality, lane.length_ns / 1e9).spec  # type: ignore[attr-defined]
+                encoder.embed(lane.modality, np.zeros((1, *spec.shape), spec.dtype))
+        except StreamBindError as error:
+            self.fatal = str(error)
+            raise
+        except Exception as error:
+            self.fatal = f"encoder {self._plan.encoder}: cannot load: {type(error).__name__}: {error}"
+            raise
+        self._encoder = encoder
+        self._out = Outlet(self._plan.publish_endpoint, f"{self.life}-out", linger_ms=500)
+        self._state = "ready"
+        self._waker.wake()
+
+    def compute_step(self, timeout_s: float = 0.5) -> bool:
+        """Embed the next batch; False if none came within timeout_s."""
+        batch = self._next_batch(timeout_s)
+        if not batch:
+            return False
+        self._state = "busy"
+        started_ns = self._clock.unix_ns()
+        vectors, errors = self._embed(batch)
+        encoded_ns = self._clock.unix_ns()
+        self._progress += 1
+        self._n_clips += len(batch)
+        self._encode_s.add((encoded_ns - started_ns) / 1e9)
+        self._batch_sizes.add(len(batch))
+        for task, vector, error in zip(batch, vectors, errors, strict=True):
+            self._wait_s.add((started_ns - task.received_ns) / 1e9)
+            if vector is not None:
+                self._send_vector(task, vector, started_ns, encoded_ns)
+            self._finished.append((task, error, False))
+        if not self._ready:
+            self._state = "ready"
+        self._waker.wake()
+        return True
+
+    def _next_batch(self, timeout_s: float) -> list[_Task]:
+        with self._arrived:
+            if not self._ready and not self._closing:
+                self._arrived.wait(timeout_s)
+            self._skip_stale()
+            if not self._ready:
+                return []
+            head = self._ready[0]
+            if head.attempts == 0 and self._more_expected(head):
+                self._arrived.wait_for(lambda: not self._more_expected(head), self._plan.batch_wait_s)
+            batch = [heapq.heappop(self._ready)]
+            if batch[0].attempts:
+                return batch  # it may be what took the last worker down: alone, so that nothing else is charged for it
+            rest: list[_Task] = []
+            while self._ready and len(batch) < self._plan.max_batch:
+                task = heapq.heappop(self._ready)
+                alike = task.clip.modality == head.clip.modality and task.clip.array.shape == head.clip.array.shape
+                (batch if alike and not task.attempts else rest).append(task)
+            for task in rest:
+                heapq.heappush(self._ready, task)
+            return batch
+
+    def _more_expected(self, head: _Task) -> bool:
+        """Whether another stream of this modality can still deliver a clip for the same t_end; waiting for anything
+        else would only cost latency."""
+        due = {
+            lane.stream
+            for lane in self._plan.lanes
+            if lane.modality == head.clip.modality and head.t_end_ns % lane.hop_ns == 0
+        }
+        here = {t.stream for t in self._ready if t.t_end_ns == head.t_end_ns}
+        return len(due) > 1 and not due <= here and len(here) < self._plan.max_batch
+
+    def _skip_stale(self) -> None:
+        """Overload: whole t_end groups up to the floor are skipped, so that what is left lines up across sensors."""
+        while self._ready and self._ready[0].t_end_ns <= self._floor_ns:
+            if self._policies.get(self._ready[0].stream) != "drop_oldest":
+                return
+            self._finished.append((heapq.heappop(self._ready), None, True))
+            self._waker.wake()
+
+    def _embed(self, batch: list[_Task]) -> tuple[list[NDArray[np.float32] | None], list[str | None]]:
+        assert self._encoder is not None
+        modality = batch[0].clip.modality
+        try:
+            vectors = self._encoder.embed(modality, np.stack([t.clip.array for t in batch]))
+            return list(vectors), [None] * len(batch)
+        except Exception as error:
+            text = str(error) if isinstance(error, StreamBindError) else f"{type(error).__name__}: {error}"
+            if len(batch) == 1:
+                return [None], [text]
+            log.warning("%s: a batch of %d failed (%s); trying one by one", self._plan.name, len(batch), text)
+        alone = [self._embed([task]) for task in batch]
+        return [v[0] for v, _ in alone], [e[0] for _, e in alone]
+
+    def _send_vector(self, task: _Task, vector: NDArray[np.float32], started_ns: int, encoded_ns: int) -> None:
+        assert self._encoder is not None
+        clip = task.clip
+        head = {
+            "reply": self.life,
+            "stream": clip.stream,
+            "encoder": clip.encoder,
+            "modality": clip.modality,
+            "window": clip.window,
+            "t_start": clip.t_start_ns,
+            "t_end": clip.t_end_ns,
+            "coverage": clip.coverage,
+            "status": clip.status,
+            "gaps": [(g.start_ns, g.end_ns) for g in clip.gaps],
+            "clock": (clip.clock.domain, clip.clock.err_ns),
+            "model": self._encoder.model,
+            "scale": self._encoder.scale(clip.modality),
+            "trained": self._encoder.trained,
+            "timing": {
+                "closed": clip.closed_ns,
+                "sent": task.sent_ns,
+                "received": task.received_ns,
+                "batched": started_ns,
+                "encoded": encoded_ns,
+            },
+        }
+        key = (clip.stream, clip.encoder, clip.window)
+        self._leases[key] = (task.link, task.box)
+        self._out.send("vector", self._outbox.keep(key, "vector", head, vector, self._now_s()), vector)
+
+    # -- I/O thread -----------------------------------------------------------------------------------------------
+
+    def step(self, timeout_s: float = 0.1) -> None:
+        """One round of messages, acknowledgements and beats."""
+        self._poller.wait(timeout_s)
+        self._waker.clear()
+        grants = False
+        for link in self._links:
+            for message in link.outlet.drain():
+                grants |= self._from_mailbox(link, message)
+        for message in self._publisher.drain():
+            self._from_publisher(message)
+        while self._finished:
+            task, error, skipped = self._finished.popleft()
+            if task.box == task.link.box:
+                task.link.finished[task.stream] = task.link.finished.get(task.stream, 0) + 1
+            if error is not None or skipped:
+                fields = {"error": error or "", "skipped": skipped, "window": task.clip.window, "stream": task.stream}
+                self._tell(task.link, "failed", task.box, fields)
+            grants = True
+        now_s = self._now_s()
+        if grants or now_s >= self._next_beat_s:
+            self._beat(now_s, everyone=now_s >= self._next_beat_s)
+
+    def _from_mailbox(self, link: _Link, message: Message) -> bool:
+        head = message.head
+        if message.kind == "welcome":
+            if head["box"] != link.box:
+                link.box, link.finished = head["box"], {}
+            return True
+        if message.kind == "clip" and head["box"] == link.box:
+            received_ns = self._clock.unix_ns()
+            self._floor_ns = max(self._floor_ns, head["floor"])
+            with self._arrived:
+                self._number += 1
+                clip = clip_of(message)
+                task = _Task(
+                    clip.t_end_ns, clip.stream, self._number, clip, link, head["box"],
+                    head["attempts"], head["sent"], received_ns,
+                )  # fmt: skip
+                heapq.heappush(self._ready, task)
+                self._arrived.notify()
+        return False
+
+    def _from_publisher(self, message: Message) -> None:
+        if message.kind == "beat" and self._outbox.meet(message.head["life"]):
+            self._outbox.resend(self._now_s())
+        elif message.kind == "confirm":
+            for key in message.head["keys"]:
+                self._outbox.confirm(key)
+                lease = self._leases.pop(tuple(key), None)
+                if lease is not None:
+                    self._tell(lease[0], "done", lease[1], {"stream": key[0], "window": key[2]})
+
+    def _tell(self, link: _Link, kind: str, box: str, fields: dict[str, Any]) -> None:
+        link.outlet.send(kind, fields | {"worker": self.life, "encoder": self._plan.encoder, "box": box})
+
+    def _beat(self, now_s: float, *, everyone: bool) -> None:
+        loaded = self._encoder is not None
+        for link in self._links:
+            credit = {s: link.finished.get(s, 0) + self._window for s in self._streams} if loaded else {}
+            fields = {
+                "state": self._state,
+                "progress": self._progress,
+                "p99_s": self._encode_s.quantile(0.99) or 0.0,
+                "credit": credit,
+                "floor": self._floor_ns,
+            }
+            self._tell(link, "beat", link.box, fields)
+        if everyone:
+            self._next_beat_s = now_s + BEAT_S
+            self._publisher.send("beat", {"name": self.life})
+            self._outbox.resend(now_s, older_than_s=Outbox.RESEND_S)
+
+    def _now_s(self) -> float:
+        return self._clock.monotonic_ns() / 1e9
+
+    # -- control ----------------------------------------------------------------------------------------------------
+
+    def health(self) -> dict[str, Any]:
+        return {
+            "name": self._plan.name,
+            "life": self.life,
+            "encoder": self._plan.encoder,
+            "state": self._state,
+            "fatal": self.fatal,
+            "model": self._encoder.model if self._encoder else None,
+            "trained": self._encoder.trained if self._encoder else None,
+            "clips": self._n_clips,
+            "waiting": len(self._ready),
+            "unconfirmed": len(self._outbox) if hasattr(self, "_outbox") else 0,
+            "encode_p50_s": self._encode_s.quantile(0.5),
+            "encode_p99_s": self._encode_s.quantile(0.99),
+            "wait_p50_s": self._wait_s.quantile(0.5),
+            "wait_p99_s": self._wait_s.quantile(0.99),
+            "batch_p50": self._batch_sizes.quantile(0.5),
+        }
+
+    def request_stop(self) -> None:
+        with self._arrived:
+            self._closing = True
+            self._arrived.notify_all()
+        self._waker.wake()
+
+    def close_compute(self) -> None:
+        """On the compute thread, when it ends."""
+        if hasattr(self, "_out"):
+            self._out.close()
+        if self._encoder is not None:
+            self._encoder.close()
+
+    def close(self) -> None:
+        for link in self._links:
+            link.outlet.close()
+        self._publisher.close()
+        self._waker.close()
+
+
+def _set_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)

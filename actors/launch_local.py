@@ -1,0 +1,54 @@
+"""Runs a rig as threads of this process: one context, inproc or ipc links, no Ray."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.capture import CaptureWorker
+from actors.encode import EncodeWorker
+from actors.host import Host
+from actors.plan import RunPlan
+from actors.publish import PublishWorker
+from stream_bind.clock import Clock, SystemClock
+from stream_bind.errors import StreamBindError
+
+__all__ = ["LocalLauncher"]
+
+
+class LocalLauncher:
+    """Every worker in a thread; a worker that crashes is started again with back-off."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock
+        self._hosts: list[tuple[str, Host]] = []
+
+    def start(self, plan: RunPlan) -> None:
+        clock = self._clock or SystemClock(plan.clock_offset_ns)
+        publisher = Host("publish", lambda _: PublishWorker(plan.publisher, clock))
+        self._hosts.append(("publish", publisher))
+        publisher.start()
+        publisher.opened.wait(10.0)
+        if publisher.fatal:
+            raise StreamBindError(publisher.fatal)
+        for capture in plan.captures:
+            host = Host(capture.name, lambda again, c=capture: CaptureWorker(c, clock, restarted=again))  # type: ignore[misc]
+            self._hosts.append(("capture", host))
+        for encode in plan.encoders:
+            host = Host(encode.name, lambda _, e=encode: EncodeWorker(e, clock))  # type: ignore[misc]
+            self._hosts.append(("encode", host))
+        for _, host in self._hosts[1:]:
+            host.start()
+
+    def poll(self) -> dict[str, dict[str, Any]]:
+        return {host.name: host.health() for _, host in self._hosts}
+
+    def command(self, kind: str, verb: str) -> None:
+        for its_kind, host in self._hosts:
+            if its_kind == kind:
+                host.call(verb)
+
+    def close(self) -> None:
+        for kind in ("capture", "encode", "publish"):
+            for its_kind, host in self._hosts:
+                if its_kind == kind:
+                    host.stop()

@@ -1,0 +1,113 @@
+"""What each worker is told when it starts: plain picklable data, made once from the config by the launcher's caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["CapturePlan", "EncodePlan", "LanePlan", "PublishPlan", "RunPlan", "SensorPlan"]
+
+
+@dataclass(frozen=True)
+class LanePlan:
+    """One (stream, encoder) pair: its grid, its queue, and the encoder settings that shape a clip."""
+
+    stream: str
+    encoder: str
+    modality: str
+    encoder_type: str
+    encoder_config: dict[str, Any]
+    length_ns: int
+    hop_ns: int
+    lateness_ns: int | None = None
+    """None: the driver's own."""
+    min_coverage: float = 0.5
+    policy: str = "drop_oldest"
+    depth: int = 16
+    max_bytes: int = 64 << 20
+
+
+@dataclass(frozen=True)
+class SensorPlan:
+    """One device, the adjustments of its samples, and the lanes it feeds."""
+
+    stream: str
+    modality: str
+    device_type: str
+    device_config: dict[str, Any]
+    lanes: tuple[LanePlan, ...]
+    adjust: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of stream_bind.adjust.Adjust, without the spec."""
+    restart: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of stream_bind.restart.Backoff."""
+
+
+@dataclass(frozen=True)
+class CapturePlan:
+    """One capture actor: usually one sensor, several where the config groups them."""
+
+    name: str
+    sensors: tuple[SensorPlan, ...]
+    endpoint: str
+    """Where its mailbox is bound."""
+    publish_endpoint: str
+    """The publish actor's inlet."""
+    rig: str = "rig"
+    node: str | None = None
+    resources: dict[str, float] = field(default_factory=dict)
+    wait_ready: bool = False
+    """Hold the first sample back until `start` is called (a recording that waits for its subscriber)."""
+
+
+@dataclass(frozen=True)
+class EncodePlan:
+    """One encode worker."""
+
+    name: str
+    encoder: str
+    encoder_type: str
+    encoder_config: dict[str, Any]
+    lanes: tuple[LanePlan, ...]
+    mailboxes: tuple[str, ...]
+    """Endpoints of the capture actors that feed this encoder."""
+    publish_endpoint: str
+    capacity: int = 16
+    """Clips out at this worker at most; at least one a lane."""
+    max_batch: int = 8
+    batch_wait_s: float = 0.005
+    threads: int | None = None
+    nice: int = 5
+    num_gpus: float = 0.0
+    num_cpus: float = 0.0
+    node: str | None = None
+    resources: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PublishPlan:
+    """The publish actor of a rig."""
+
+    rig: str
+    inlet: str
+    endpoint: str
+    insecure: bool = False
+    hwm: int = 10_000
+    dtype: str = "<f4"
+    lanes: tuple[LanePlan, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything a launcher starts."""
+
+    rig: str
+    captures: tuple[CapturePlan, ...]
+    encoders: tuple[EncodePlan, ...]
+    publisher: PublishPlan
+    clock_offset_ns: int
+    """Monotonic-to-UNIX offset, fixed once per host and handed to every actor and every restart (DESIGN section 4)."""
+    wait_for_subscriber_s: float = 0.0
+    run_dir: str = ""
+    address: str | None = None
+    object_store_bytes: int = 80_000_000
+    log_level: str = "warning"

@@ -1,0 +1,130 @@
+"""The one reader thread of a device: open, read, stamp the arrival, reopen after a fault with back-off."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from actors.inbox import Arrival, Inbox
+from stream_bind.errors import DeviceError, EndOfStream, StreamBindError
+from stream_bind.messages import Notice
+
+if TYPE_CHECKING:
+    from stream_bind.adjust import Adjust
+    from stream_bind.restart import Backoff
+
+    from devices.base import Device
+    from stream_bind.clock import Clock
+
+__all__ = ["Reader"]
+
+log = logging.getLogger(__name__)
+
+READ_TIMEOUT_S = 0.2
+
+
+class Reader:
+    """Feeds `inbox` from `device` until stopped. A device that cannot be opened at the very start is fatal (the user
+    named something that is not there); one that breaks later is reopened for as long as the run lasts."""
+
+    def __init__(
+        self,
+        stream: str,
+        device: Device,
+        adjust: Adjust,
+        inbox: Inbox,
+        clock: Clock,
+        backoff: Backoff,
+        *,
+        patient: bool = False,
+    ) -> None:
+        """patient: the actor was restarted, so a device that does not open yet was there before: keep trying."""
+        self._stream = stream
+        self._device = device
+        self._adjust = adjust
+        self._inbox = inbox
+        self._clock = clock
+        self._backoff = backoff
+        self._stop = threading.Event()
+        self._go = threading.Event()
+        self._opened_once = patient
+        self._gap = False
+        self.opened = threading.Event()
+        """Set once the device was opened for the first time."""
+        self._thread = threading.Thread(target=self._run, name=f"read-{stream}", daemon=True)
+
+    def start(self, *, hold: bool = False) -> None:
+        """Open now; with `hold`, read nothing before `release`."""
+        if not hold:
+            self._go.set()
+        self._thread.start()
+
+    def release(self) -> None:
+        self._go.set()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """Ask the thread to end; False if the driver hangs past timeout_s (it is a daemon thread)."""
+        self._stop.set()
+        self._go.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _put(self, **what: object) -> None:
+        self._inbox.put(Arrival(self._clock.unix_ns(), **what))  # type: ignore[arg-type]
+
+    def _notice(self, reason: str, detail: str) -> None:
+        log.info("%s: %s: %s", self._stream, reason, detail)
+        self._put(notice=Notice(self._stream, reason, detail, self._clock.unix_ns()))
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                if self._open():
+                    self._read_until_fault()
+                else:
+                    self._stop.wait(self._backoff.next_delay_s())
+        except EndOfStream:
+            self._put(end=True)
+        except StreamBindError as error:
+            self._put(fatal=str(error))
+        except Exception as error:  # a driver's own bug must end this stream with a sentence, not a silent thread
+            log.exception("%s: driver failed", self._stream)
+            self._put(fatal=f"{self._stream}: the driver failed: {type(error).__name__}: {error}")
+        finally:
+            self._device.close()
+
+    def _open(self) -> bool:
+        try:
+            self._device.open()
+        except DeviceError as error:
+            self._device.close()
+            if not self._opened_once or error.permanent:
+                raise
+            log.debug("%s: still away: %s", self._stream, error)
+            return False
+        if self._opened_once:
+            self._gap = True
+            self._notice("device_back", "the device is open again")
+        self._opened_once = True
+        self.opened.set()
+        return True
+
+    def _read_until_fault(self) -> None:
+        self._go.wait()
+        while not self._stop.is_set():
+            try:
+                chunk = self._device.read(READ_TIMEOUT_S)
+            except DeviceError as error:
+                self._device.close()
+                self._notice("device_lost", str(error))
+                return
+            if chunk is None or len(chunk) == 0:
+                continue
+            self._backoff.healthy()
+            chunk = self._adjust.apply(chunk)
+            if self._gap:
+                chunk, self._gap = replace(chunk, gap_before=True), False
+            self._put(chunk=chunk)

@@ -1,0 +1,300 @@
+"""ZeroMQ between actors: the frames, the sockets, and delivery that survives the death of either end.
+
+The only file of the actors that imports zmq. Frames after the routing identity: [kind, head (msgpack map), array?].
+`inproc` shares one context inside a process, `ipc` crosses processes, `tcp` stays on loopback until CURVE keys exist.
+A socket belongs to the thread that made it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import zmq
+from numpy.typing import NDArray
+
+from stream_bind.errors import LinkError
+from stream_bind.messages import Clip, ClockInfo, Gap
+
+__all__ = [
+    "LINK_VERSION",
+    "Inlet",
+    "Message",
+    "Outbox",
+    "Outlet",
+    "Poller",
+    "Waker",
+    "clip_head",
+    "clip_of",
+    "free_port",
+    "incarnation",
+]
+
+LINK_VERSION = 1
+"""Actors of one run come from one checkout; the number catches a stale actor of another version on a shared cluster."""
+
+Head = dict[str, Any]
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder()
+
+
+def incarnation() -> str:
+    """A fresh name for one life of an actor; the same actor restarted has another."""
+    return secrets.token_hex(6)
+
+
+def shared_context() -> zmq.Context[Any]:
+    """One context a process, so that inproc endpoints meet."""
+    return zmq.Context.instance()
+
+
+class Message:
+    """One received message. `array` is a read-only view of the received frame."""
+
+    __slots__ = ("array", "head", "kind", "peer")
+
+    def __init__(self, peer: bytes, kind: str, head: Head, array: NDArray[Any] | None) -> None:
+        self.peer, self.kind, self.head, self.array = peer, kind, head, array
+
+
+def _pack(kind: str, head: Head, array: NDArray[Any] | None) -> list[Any]:
+    if array is None:
+        return [kind.encode(), _encoder.encode(head)]
+    array = np.ascontiguousarray(array)
+    head = {**head, "shape": array.shape, "dtype": array.dtype.str}
+    return [kind.encode(), _encoder.encode(head), array.reshape(-1).view(np.uint8).data if array.size else b""]
+
+
+def _unpack(peer: bytes, frames: Sequence[Any]) -> Message:
+    try:
+        kind = bytes(frames[0].buffer).decode()
+        head = _decoder.decode(frames[1].buffer)
+        array = None
+        if len(frames) > 2:
+            array = np.frombuffer(frames[2].buffer, np.dtype(head.pop("dtype"))).reshape(head.pop("shape"))
+    except (msgspec.DecodeError, IndexError, KeyError, ValueError, TypeError) as error:
+        raise LinkError(f"message between actors that cannot be read: {error}") from error
+    return Message(peer, kind, head, array)
+
+
+def _bound_name(endpoint: str) -> str:
+    if endpoint.startswith("tcp://") and not endpoint.startswith(("tcp://127.", "tcp://localhost", "tcp://[::1]")):
+        raise LinkError(
+            f"{endpoint}: clips between hosts need CURVE keys, which this version does not have; "
+            "keep the actors of a rig on one host"
+        )
+    return endpoint
+
+
+class Inlet:
+    """The side that is bound: many peers, each known by the identity it chose."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.socket = shared_context().socket(zmq.ROUTER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.setsockopt(zmq.SNDHWM, 0)
+        self.socket.setsockopt(zmq.RCVHWM, 0)  # bounded by credit and by unconfirmed messages instead
+        self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        try:
+            self.socket.bind(_bound_name(endpoint))
+        except zmq.ZMQError as error:
+            self.socket.close()
+            raise LinkError(f"{endpoint}: cannot bind ({error.strerror}); is another run using it?") from error
+        self.endpoint = endpoint
+
+    def send(self, peer: bytes, kind: str, head: Head, array: NDArray[Any] | None = None) -> bool:
+        """False if the peer is gone."""
+        try:
+            self.socket.send_multipart([peer, *_pack(kind, head, array)], zmq.NOBLOCK, copy=False)
+        except zmq.ZMQError:
+            return False
+        return True
+
+    def drain(self, most: int = 256) -> Iterator[Message]:
+        """What has arrived, at most `most` messages."""
+        for _ in range(most):
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            yield _unpack(bytes(frames[0].buffer), frames[1:])
+
+    def close(self) -> None:
+        self.socket.close(0)
+
+
+class Outlet:
+    """The side that connects; reconnects by itself. `identity` must differ between lives."""
+
+    def __init__(self, endpoint: str, identity: str, linger_ms: int = 0) -> None:
+        self.socket = shared_context().socket(zmq.DEALER)
+        self.socket.setsockopt(zmq.IDENTITY, identity.encode())
+        self.socket.setsockopt(zmq.LINGER, linger_ms)
+        self.socket.setsockopt(zmq.SNDHWM, 0)
+        self.socket.setsockopt(zmq.RCVHWM, 0)
+        self.socket.setsockopt(zmq.RECONNECT_IVL, 10)
+        self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+        self.socket.connect(_bound_name(endpoint))
+        self.endpoint = endpoint
+        self.identity = identity
+
+    def send(self, kind: str, head: Head, array: NDArray[Any] | None = None) -> None:
+        with contextlib.suppress(zmq.Again):
+            self.socket.send_multipart(_pack(kind, head, array), zmq.NOBLOCK, copy=False)
+
+    def drain(self, most: int = 256) -> Iterator[Message]:
+        for _ in range(most):
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            yield _unpack(b"", frames)
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class Waker:
+    """Wakes a polling loop from another thread; many wakes before the loop looks are one."""
+
+    def __init__(self) -> None:
+        self._read, self._write = socket.socketpair()
+        self._read.setblocking(False)
+        self._write.setblocking(False)
+
+    def wake(self) -> None:
+        # Full means a wake is pending already; closed means nobody waits any more.
+        with contextlib.suppress(BlockingIOError, OSError):
+            self._write.send(b"!")
+
+    def clear(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while len(self._read.recv(4096)) == 4096:
+                pass
+
+    def fileno(self) -> int:
+        return self._read.fileno()
+
+    def close(self) -> None:
+        self._read.close()
+        self._write.close()
+
+
+class Poller:
+    """Waits until one of the sockets or wakers has something."""
+
+    def __init__(self, *sources: Inlet | Outlet | Waker | Any) -> None:
+        self._poller = zmq.Poller()
+        for source in sources:
+            self.add(source)
+
+    def add(self, source: Any) -> None:
+        self._poller.register(source.socket if hasattr(source, "socket") else source, zmq.POLLIN)
+
+    def wait(self, timeout_s: float) -> bool:
+        return bool(self._poller.poll(max(0, round(timeout_s * 1000))))
+
+
+class Outbox:
+    """Messages to the publisher that are kept until it confirms them, and sent again to its next life.
+
+    Two parts of a worker's life may pass without the publisher hearing them (it was restarted, or not yet up): a
+    changed incarnation in its beat, or RESEND_S without a confirmation, sends everything unconfirmed again. The
+    publisher drops repeats, so sending twice is harmless.
+    """
+
+    RESEND_S = 5.0
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._pending: OrderedDict[tuple[Any, ...], tuple[float, str, Head, NDArray[Any] | None]] = OrderedDict()
+        self._life: str | None = None
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def keys(self) -> list[tuple[Any, ...]]:
+        return list(self._pending)
+
+    def keep(self, key: tuple[Any, ...], kind: str, head: Head, array: NDArray[Any] | None, now_s: float) -> Head:
+        """Remember a message that the caller sends itself (from another thread's socket); its full head."""
+        head = {**head, "key": key}
+        with self._lock:
+            self._pending[key] = (now_s, kind, head, array)
+        return head
+
+    def send(self, key: tuple[Any, ...], kind: str, head: Head, array: NDArray[Any] | None, now_s: float) -> None:
+        self._outlet.send(kind, self.keep(key, kind, head, array, now_s), array)
+
+    def confirm(self, key: Sequence[Any]) -> bool:
+        with self._lock:
+            return self._pending.pop(tuple(key), None) is not None
+
+    def meet(self, life: str) -> bool:
+        """The publisher's incarnation as heard; True if it is a new one (announce yourself, then call `resend`)."""
+        new = life != self._life
+        self._life = life
+        return new
+
+    def resend(self, now_s: float, older_than_s: float = 0.0) -> None:
+        with self._lock:
+            stale = [(k, *v[1:]) for k, v in self._pending.items() if now_s - v[0] >= older_than_s]
+            for key, *message in stale:
+                self._pending[key] = (now_s, *message)  # type: ignore[assignment]
+        for _, kind, head, array in stale:
+            self._outlet.send(kind, head, array)
+
+
+def clip_head(clip: Clip, attempts: int, sent_ns: int) -> Head:
+    """The head of a CLIP message; the array travels in its own frame."""
+    return {
+        "stream": clip.stream,
+        "encoder": clip.encoder,
+        "modality": clip.modality,
+        "window": clip.window,
+        "t_start": clip.t_start_ns,
+        "t_end": clip.t_end_ns,
+        "coverage": clip.coverage,
+        "status": clip.status,
+        "gaps": [(g.start_ns, g.end_ns) for g in clip.gaps],
+        "clock": (clip.clock.domain, clip.clock.err_ns),
+        "closed": clip.closed_ns,
+        "sent": sent_ns,
+        "attempts": attempts,
+    }
+
+
+def clip_of(message: Message) -> Clip:
+    """The clip of a CLIP message."""
+    head = message.head
+    assert message.array is not None
+    return Clip(
+        stream=head["stream"],
+        encoder=head["encoder"],
+        modality=head["modality"],
+        window=head["window"],
+        t_start_ns=head["t_start"],
+        t_end_ns=head["t_end"],
+        array=message.array,
+        coverage=head["coverage"],
+        status=head["status"],
+        gaps=tuple(Gap(a, b) for a, b in head["gaps"]),
+        clock=ClockInfo(*head["clock"]),
+        closed_ns=head["closed"],
+    )
+
+
+def free_port() -> int:
+    """A loopback TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

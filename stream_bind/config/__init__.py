@@ -1,1 +1,31 @@
 """The YAML file: schema, positions, interpolation and every check that needs no hardware."""
+
+from __future__ import annotations
+
+from stream_bind.config.lanes import Lane, resolve
+from stream_bind.config.load import load_config, parse_config
+from stream_bind.config.runtime import RuntimeConfig
+from stream_bind.config.schema import (
+    DeviceConfig,
+    EncoderConfig,
+    PublishConfig,
+    RestartConfig,
+    RigConfig,
+    StreamConfig,
+    WindowConfig,
+)
+
+__all__ = [
+    "DeviceConfig",
+    "EncoderConfig",
+    "Lane",
+    "PublishConfig",
+    "RestartConfig",
+    "RigConfig",
+    "RuntimeConfig",
+    "StreamConfig",
+    "WindowConfig",
+    "load_config",
+    "parse_config",
+    "resolve",
+]

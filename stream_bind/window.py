@@ -199,7 +199,7 @@ class Windower:
         if self._missing_from is not None and self._missing_from <= last_due:
             closed.append(Missing(self.spec.id, self._missing_from, last_due + 1))
         self._missing_from = None
-        self._say_late()
+        self._say_late(self._newest_ns)
         self._store.prune(self._newest_ns + 1)
         if self._edges:
             self._edges.prune(self._newest_ns + 1)
@@ -305,8 +305,10 @@ class Windower:
             index += 1
         self._closed = last
         self._prune()
-        if closed:
-            self._say_late()
+        for item in closed:
+            if isinstance(item, Window):
+                self._say_late(item.t_end_ns)
+                break
         return closed
 
     def _cut(self, index: int) -> Window:
@@ -353,7 +355,7 @@ class Windower:
             self._edges.prune(before)
         self._clocks.prune(before)
 
-    def _say_late(self) -> None:
+    def _say_late(self, t_ns: int) -> None:
         if not self._late_unsaid:
             return
         self._notices.append(
@@ -362,7 +364,7 @@ class Windower:
                 "late",
                 f"{self._late_unsaid} samples came up to {self._late_by_ns / 1e6:.1f} ms after their window "
                 f"had closed; raise the lateness above {self.lateness_ns / 1e6:g} ms if this goes on",
-                self._newest_ns,
+                t_ns,
             )
         )
         self._late_unsaid = self._late_by_ns = 0

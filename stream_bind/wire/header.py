@@ -116,13 +116,6 @@ class Lane(Struct, frozen=True, kw_only=True):
     trained: bool = True
     """False for seeded random weights, whose vectors mean nothing."""
 
-    def has(self, t_end: int) -> bool:
-        """Whether a due window of this lane ends at `t_end`, as far as its grid is known."""
-        window, rest = divmod(t_end, self.hop_ns)
-        if rest or self.first_window is None or window < self.first_window:
-            return False
-        return self.end_window is None or window < self.end_window
-
 
 class Announcement(Struct, frozen=True, kw_only=True):
     """A meta message: what a rig publishes, and the last seq of every topic at the moment of sending."""

@@ -7,6 +7,7 @@ the heartbeat.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
@@ -126,6 +127,10 @@ class Publisher:
         numbered = replace(embedding, seq=seq, epoch=self.epoch, t_pub=self._clock.unix_ns())
         self.socket.send_multipart(encode_embedding(numbered, self._dtype))
         self._last[topic] = seq
+        if self._outages and embedding.window >= self._outages.get(
+            lane := (embedding.stream, embedding.encoder), math.inf
+        ):
+            del self._outages[lane]
         return numbered
 
     def event(self, event: Event) -> Event:
@@ -154,7 +159,7 @@ class Publisher:
 
         Returns the seconds until the next heartbeat, for a poller's timeout.
         """
-        while self.socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        while int(self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             self._take_subscription(self.socket.recv())
         now_ns = self._clock.monotonic_ns()
         if now_ns >= self._beat_due_ns:

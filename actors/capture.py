@@ -238,7 +238,7 @@ class CaptureWorker:
 
     def _settled(self, lane: Lane) -> int:
         """Every window of this lane below this one has its vector confirmed or its event confirmed."""
-        sent = [key[3] for key in self._outbox.keys() if key[0] == "e" and (key[1], key[2]) == lane.key]
+        sent = [key[3] for key in self._outbox.pending() if key[0] == "e" and (key[1], key[2]) == lane.key]
         bounds: list[int] = [*(window for window in sent if window is not None), *lane.open_windows()]
         return min(bounds)
 

@@ -124,7 +124,7 @@ class RayLauncher:
                 ray.init(address=plan.address, **common)
             except ConnectionError as error:
                 raise StreamBindError(
-                    f"no Ray cluster at {plan.address}: {error}; start one with `ray start --head`, or leave --address out"
+                    f"no Ray cluster at {plan.address}: {error}; start one with `ray start --head` or drop --address"
                 ) from error
             self._started = True
             return

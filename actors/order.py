@@ -11,12 +11,22 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-__all__ = ["Account", "Hole", "LaneOrder"]
+__all__ = ["Account", "Hole", "LaneOrder", "Leaving"]
 
 T = TypeVar("T")
 
 GRACE_S = 3.0
 """A settled window may still be on its way from a worker (its capture actor may just have been restarted)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving(Generic[T]):
+    """An item whose turn has come, and the windows [window, to_window) that it settles: of a range that begins below
+    what had left already, only the rest."""
+
+    window: int
+    to_window: int
+    item: T
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,7 @@ class LaneOrder(Generic[T]):
     def done(self) -> bool:
         return self.end is not None and self.cursor is not None and self.cursor >= self.end
 
-    def announce(self, first_window: int) -> list[T]:
+    def announce(self, first_window: int) -> list[Leaving[T]]:
         """A capture actor starts (or restarts) this lane at first_window; what leaves now comes back. Only the first
         start sets the cursor; a later one leaves a hole below it, for `tick` to report unless its vectors come."""
         if self.cursor is None:
@@ -80,7 +90,7 @@ class LaneOrder(Generic[T]):
         self.end = end_window
         self.settled = max(self.settled, end_window)
 
-    def offer(self, window: int, to_window: int, item: T) -> tuple[bool, list[T]]:
+    def offer(self, window: int, to_window: int, item: T) -> tuple[bool, list[Leaving[T]]]:
         """Something for [window, to_window): (False, []) if it is a repeat, else (True, what leaves now)."""
         if window in self._held or (self.cursor is not None and to_window <= self.cursor):
             return False, []
@@ -91,7 +101,7 @@ class LaneOrder(Generic[T]):
         self._held[max(window, self.cursor)] = (to_window, item)
         return True, self._release()
 
-    def tick(self, now_s: float) -> tuple[list[T], list[Hole]]:
+    def tick(self, now_s: float) -> tuple[list[Leaving[T]], list[Hole]]:
         """(items that leave, holes to report before them). Call again until both are empty."""
         if self.cursor is None or self.cursor >= self.settled or self.cursor in self._held:
             self._hole_since_s = None
@@ -111,16 +121,21 @@ class LaneOrder(Generic[T]):
         self._hole_since_s = None
         return hole
 
-    def _release(self) -> list[T]:
+    def _release(self) -> list[Leaving[T]]:
         out = []
-        while self.cursor in self._held:
-            to_window, item = self._held.pop(self.cursor)
-            out.append(item)
-            self.cursor = max(to_window, self.cursor + 1)
+        while self.cursor is not None and self.cursor in self._held:
+            start = self.cursor
+            to_window, item = self._held.pop(start)
+            self.cursor = max(to_window, start + 1)
+            out.append(Leaving(start, self.cursor, item))
             self._hole_since_s = None
-        # An overlapping range may have moved the cursor past single windows that were held: those are settled by it.
-        for window in [w for w in self._held if self.cursor is not None and w < self.cursor]:
-            to_window, item = self._held.pop(window)
-            if self.cursor is not None and to_window > self.cursor:
-                self._held[self.cursor] = (to_window, item)
+            self._drop_settled()
         return out
+
+    def _drop_settled(self) -> None:
+        """A range may have moved the cursor past windows that were held: it has settled them."""
+        assert self.cursor is not None
+        for window in [w for w in self._held if w < self.cursor]:
+            to_window, item = self._held.pop(window)
+            if to_window > self.cursor and self.cursor not in self._held:
+                self._held[self.cursor] = (to_window, item)

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from actors.lane import Stats
-from actors.order import Account, Hole, LaneOrder
+from actors.order import Account, Hole, LaneOrder, Leaving
 from actors.plan import LanePlan, PublishPlan
 from actors.transport import Inlet, Message, Poller, Waker, incarnation
 from stream_bind.clock import Clock
@@ -248,10 +248,13 @@ class PublishWorker:
 
     # -- what leaves ------------------------------------------------------------------------------------------------
 
-    def _release(self, lane: _LaneState, items: list[_Item]) -> None:
-        for item in items:
-            self._publish(lane, item.message)
-            self._confirm[item.reply].append(item.key)
+    def _release(self, lane: _LaneState, leaving: list[Leaving[_Item]]) -> None:
+        for left in leaving:
+            message = left.item.message
+            if isinstance(message, Event) and message.window != left.window:
+                message = replace(message, window=left.window, to_window=left.to_window)
+            self._publish(lane, message)
+            self._confirm[left.item.reply].append(left.item.key)
 
     def _publish(self, lane: _LaneState, message: Embedding | Event) -> None:
         if isinstance(message, Event):

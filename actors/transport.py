@@ -222,7 +222,7 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def keys(self) -> list[tuple[Any, ...]]:
+    def pending(self) -> list[tuple[Any, ...]]:
         return list(self._pending)
 
     def keep(self, key: tuple[Any, ...], kind: str, head: Head, array: NDArray[Any] | None, now_s: float) -> Head:

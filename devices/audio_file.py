@@ -29,7 +29,7 @@ _PCM_HEADS = (b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"FORM")
 """What libsndfile reads sample by sample; everything else goes to FFmpeg."""
 _FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63, "flt": 1.0, "dbl": 1.0}
 _REANCHOR_NS = 20_000_000
-"""A time stamp this far from the sample counter means lost or repeated sound, not a coarse time base (ms in Matroska)."""
+"""A stamp this far off the sample counter means lost or repeated sound, not a coarse time base (ms in Matroska)."""
 
 
 class AudioFileConfig(RecordingConfig):

@@ -17,6 +17,10 @@ def parse_time_ns(text: str | float) -> int:
     if not isinstance(text, str):
         return round(text * 1e9) if isinstance(text, float) else text * 1_000_000_000
     try:
+        return round(float(text) * 1e9)
+    except ValueError:
+        pass
+    try:
         when = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError(
@@ -34,7 +38,7 @@ class RecordingConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     start_time: float | int | str | None = None
-    """Event time of the recording's start: seconds since the epoch, ISO 8601, or "now"; by default what the file says, else 0."""
+    """Event time of the start: UNIX seconds, ISO 8601 or "now"; by default what the file says, else 0."""
     rate: float | Literal["max"] = 1.0
     """Speed of delivery against the clock: 1 is real time, 10 ten times as fast, "max" as fast as it is read."""
     loop: bool = False

@@ -62,7 +62,7 @@ def check_file(path: Path, driver: str, wanted: str) -> None:
         raise DeviceError(f"{driver} {path}: the file is empty; wanted {wanted}", permanent=True)
     if head.startswith(_LFS_POINTER):
         raise DeviceError(
-            f"{driver} {path}: is a Git LFS pointer, not the file itself; wanted {wanted}: fetch it with `git lfs pull`",
+            f"{driver} {path}: is a Git LFS pointer, not the file; wanted {wanted}: run `git lfs pull`",
             permanent=True,
         )
 

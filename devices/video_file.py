@@ -45,7 +45,7 @@ class VideoFileConfig(RecordingConfig):
 
 @register_device("video_file", config=VideoFileConfig, modalities=("vision",))
 class VideoFile(Recording):
-    """uint8 RGB frames. `bad_packets` counts what could not be decoded, `bad_frames` what the decoder had to conceal."""
+    """uint8 RGB frames. `bad_packets` counts what could not be decoded, `bad_frames` what was concealed."""
 
     def __init__(self, config: VideoFileConfig, stream_id: str, clock: Clock) -> None:
         super().__init__(config, stream_id, clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stream_bind.config.editor_schema import json_schema
 from stream_bind.config.lanes import Lane, resolve
 from stream_bind.config.load import load_config, parse_config
 from stream_bind.config.runtime import RuntimeConfig
@@ -25,6 +26,7 @@ __all__ = [
     "RuntimeConfig",
     "StreamConfig",
     "WindowConfig",
+    "json_schema",
     "load_config",
     "parse_config",
     "resolve",

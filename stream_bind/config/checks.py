@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stream_bind.clock import SystemClock
@@ -16,7 +16,15 @@ from stream_bind.errors import ConfigError, StreamBindError
 from stream_bind.messages import StreamSpec
 from stream_bind.registry import DEVICES, ENCODERS
 
-__all__ = ["check_endpoint", "check_lanes", "check_names", "check_probes", "check_runtime", "grid_warnings"]
+__all__ = [
+    "check_devices",
+    "check_endpoint",
+    "check_lanes",
+    "check_names",
+    "check_runtime",
+    "check_weights",
+    "grid_warnings",
+]
 
 GRID_NS = 500_000_000
 """Hops are multiples of this by default, so that the windows of separate rigs end together."""
@@ -149,41 +157,51 @@ def check_runtime(launcher: str, transport: str, address: str | None, problems: 
         problems.add(("runtime", "address"), "is the address of a Ray cluster; launcher local starts no Ray")
 
 
-def check_probes(
-    streams: Mapping[int, StreamConfig],
-    encoders: Mapping[str, EncoderConfig],
-    problems: Problems,
-    *,
-    files: bool,
-    encoder_paths: Mapping[str, Path],
+def check_devices(
+    streams: Mapping[int, StreamConfig], encoders: Mapping[str, EncoderConfig], problems: Problems, *, files: bool
 ) -> None:
     """Ask each driver for its StreamSpec and hold it against what the encoders need.
 
-    files: also report recordings that are missing or unreadable, and weights that are not there. Opens no hardware.
+    files: also report recordings that are missing or unreadable, and missing device files. Opens no hardware.
     """
     clock = SystemClock()
     for index, stream in streams.items():
         entry = DEVICES.get(stream.device.type)
         path: Path = ("streams", index, "device")
         try:
-            spec: StreamSpec = entry.cls(stream.device.settings, stream.id, clock).spec
+            device = entry.cls(stream.device.settings, stream.id, clock)
+            spec: StreamSpec = device.spec
         except StreamBindError as error:
             if files:
                 problems.add(path, str(error))
             continue
         if files:
-            for key, message in _missing_files(stream.device.settings):
-                problems.add((*path, key), message)
+            _check_files(stream.device.settings, device, spec, path, problems)
         if spec.modality != stream.modality:
-            problems.add(
-                (*path[:-1], "modality"), f"the device delivers {spec.modality}, the stream says {stream.modality}"
-            )
+            found = f"the device delivers {spec.modality}, the stream says {stream.modality}"
+            problems.add((*path[:-1], "modality"), found)
             continue
         for name in _encoder_names(stream, encoders):
             _check_axes(index, stream, spec, name, encoders[name], problems)
-    if files:
-        for name, encoder in encoders.items():
-            _check_weights(encoder, encoder_paths[name], problems)
+
+
+def _check_files(settings: Any, device: Any, spec: StreamSpec, path: Path, problems: Problems) -> None:
+    """A recording must open; of hardware only the device file must be there."""
+    for key in getattr(type(settings), "model_fields", ()):
+        value = getattr(settings, key)
+        wanted = isinstance(value, pathlib.Path) or (isinstance(value, str) and value.startswith("/dev/"))
+        if wanted and not pathlib.Path(value).exists():
+            kind = "device" if str(value).startswith("/dev/") else "file"
+            problems.add((*path, key), f"there is no {kind} {value}")
+            return
+    if spec.live:
+        return
+    try:
+        device.open()
+    except StreamBindError as error:
+        problems.add((*path, "path"), str(error))
+    finally:
+        device.close()
 
 
 def _check_axes(
@@ -204,22 +222,16 @@ def _check_axes(
         )
 
 
-def _missing_files(settings: Any) -> Iterator[tuple[str, str]]:
-    for key in type(settings).model_fields if hasattr(type(settings), "model_fields") else ():
-        value = getattr(settings, key)
-        if isinstance(value, pathlib.Path) and not value.exists():
-            yield key, f"there is no file {value}"
-
-
-def _check_weights(encoder: EncoderConfig, path: Path, problems: Problems) -> None:
-    """An encoder class may offer `check_weights(config)`, which raises WeightsError where they are not there."""
-    check = getattr(ENCODERS.get(encoder.model).cls, "check_weights", None)
-    if check is None:
-        return
-    try:
-        check(encoder.settings)
-    except StreamBindError as error:
-        problems.add((*path, "weights"), str(error))
+def check_weights(encoders: Mapping[str, EncoderConfig], places: Mapping[str, Path], problems: Problems) -> None:
+    """Report missing weights; an encoder class may offer `check_weights(config)`, which raises WeightsError."""
+    for name, encoder in encoders.items():
+        check = getattr(ENCODERS.get(encoder.model).cls, "check_weights", None)
+        if check is None:
+            continue
+        try:
+            check(encoder.settings)
+        except StreamBindError as error:
+            problems.add((*places[name], "weights"), str(error))
 
 
 def grid_warnings(lanes: Sequence[tuple[int, Lane]]) -> list[str]:

@@ -40,8 +40,8 @@ def load_config(
 ) -> RigConfig:
     """The checked configuration in the YAML file at `path`.
 
-    overrides: `key.path=value` each, as given to `--set`. simulate: the devices will be swapped for simulated ones, so
-    what they need is not looked at. files: also look for the recordings and weights it names. Opens no hardware.
+    overrides: `key.path=value` each, as given to `--set`. files: also look for the recordings and weights it names.
+    simulate: the devices will be swapped for simulated ones, so recordings need not exist. Opens no hardware.
     Raises ConfigError with every fault in `problems`, one `file:line:col: path: message` each.
     """
     return _build(read_document(path), overrides, simulate=simulate, files=files)
@@ -70,9 +70,9 @@ def _build(document: Document, overrides: Sequence[str], *, simulate: bool, file
     publish = _section(PublishConfig, data, "publish", problems)
     runtime = _section(RuntimeConfig, data, "runtime", problems)
     lanes = checks.check_lanes(streams, encoders, problems)
-    checks.check_probes(
-        {} if simulate else streams, encoders, problems, files=files and not simulate, encoder_paths=places
-    )
+    checks.check_devices(streams, encoders, problems, files=files and not simulate)
+    if files:
+        checks.check_weights(encoders, places, problems)
     if publish is not None:
         checks.check_endpoint(publish, problems)
     if runtime is not None:
@@ -149,7 +149,7 @@ def _streams(data: Mapping[str, Any], problems: Problems) -> dict[int, StreamCon
         device = raw.get("device")
         if isinstance(device, Mapping):
             device_type = str(device.get("type"))
-            settings = _plugin(DEVICES, device, "type", (*path, "device"), problems)
+            settings = _plugin(DEVICES, device, "type", (*path, "device"), problems, modality=raw.get("modality"))
             if settings is not None:
                 _check_modality(raw, device_type, (*path, "modality"), problems)
         if device is not None:
@@ -181,6 +181,7 @@ def _plugin(
     path: Path,
     problems: Problems,
     also_known: Iterable[str] = (),
+    modality: Any = None,
 ) -> Any:
     """The validated settings of a driver or encoder named under `key`; None after reporting what is wrong."""
     name = raw.get(key)
@@ -195,8 +196,13 @@ def _plugin(
     except ConfigError as error:
         problems.add((*path, key), str(error))
         return None
+    except ImportError as error:
+        problems.add((*path, key), f"the {registry.noun} type {name!r} cannot be loaded: {error}")
+        return None
     fields = getattr(entry.config, "model_fields", {})
     own = dict(raw) if key in fields else {k: v for k, v in raw.items() if k != key}
+    if "modality" in fields and modality in entry.modalities:
+        own.setdefault("modality", modality)  # a driver of several kinds need not be told twice
     known: Known = {(): (*fields, key, *also_known)}
     return _validate(entry.config, own, path, problems, known)
 

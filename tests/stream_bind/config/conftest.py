@@ -32,13 +32,27 @@ class Bench:
     def __init__(self, config: BenchConfig, stream_id: str, clock: Clock) -> None:
         self.config, self.stream_id = config, stream_id
 
+    def open(self) -> None:
+        if self.config.broken:
+            raise DeviceError("bench: notes.txt is no video file", permanent=True)
+
+    def close(self) -> None:
+        pass
+
     @property
     def spec(self) -> StreamSpec:
-        if self.config.broken:
-            raise DeviceError(f"bench {self.stream_id}: notes.txt is no video file", permanent=True)
         kind = self.config.kind
         axes = self.config.axes if kind == "imu" else ()
-        return StreamSpec(self.stream_id, kind, self.config.rate_hz, (len(axes),), "float32", "si", axes=axes)
+        return StreamSpec(
+            self.stream_id,
+            kind,
+            self.config.rate_hz,
+            (len(axes),),
+            "float32",
+            "si",
+            axes=axes,
+            live=not self.config.broken,
+        )
 
 
 class ToyConfig(BaseModel):

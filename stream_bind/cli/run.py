@@ -1,0 +1,182 @@
+"""`stream-bind run`: the pipeline of one YAML file, in Ray actors or in threads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stream_bind.errors import ConfigError, StreamBindError
+
+if TYPE_CHECKING:
+    from actors.supervise import RunResult, Snapshot, Supervisor
+    from stream_bind.config.schema import RigConfig
+
+__all__ = ["run", "run_command"]
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    config: RigConfig,
+    *,
+    simulate: bool = False,
+    duration_s: float | None = None,
+    local: bool | None = None,
+    address: str | None = None,
+    on_poll: Callable[[Snapshot], None] | None = None,
+    on_start: Callable[[Supervisor], None] | None = None,
+) -> RunResult:
+    """Run a rig until its recordings end or `duration_s` has passed, and give the account of every due window.
+
+    simulate: every device's simulated twin instead. local: threads of this process instead of Ray (None: as the
+    config says). address: an existing Ray cluster. on_poll gets a snapshot about once a second; on_start gets the
+    supervisor, whose `request_stop` ends the run with a drain. Raises StreamBindError where the run cannot start or
+    a stream fails for good.
+    """
+    from actors.supervise import Launcher, Supervisor
+    from stream_bind.cli.compose import Endpoints, plan_run
+    from stream_bind.clock import SystemClock
+
+    use_threads = config.runtime.launcher == "local" if local is None else local
+    transport = config.runtime.transport
+    if transport == "auto":
+        transport = "inproc" if use_threads else "ipc"
+    if transport == "inproc" and not use_threads:
+        raise ConfigError("runtime.transport: inproc stays within one process; use ipc or tcp with Ray actors")
+    endpoints = Endpoints(transport)
+    try:
+        plan = plan_run(config, endpoints, simulate=simulate, address=address)
+        launcher: Launcher
+        if use_threads:
+            from actors.launch_local import LocalLauncher
+
+            launcher = LocalLauncher()
+        else:
+            from actors.launch_ray import RayLauncher
+
+            launcher = RayLauncher()
+        supervisor = Supervisor(
+            launcher,
+            plan,
+            SystemClock(plan.clock_offset_ns),
+            on_poll=on_poll,
+            interval_s=config.runtime.health_interval_s,
+        )
+        if on_start is not None:
+            on_start(supervisor)
+        result = supervisor.run(duration_s)
+    finally:
+        endpoints.close()
+    if result.error is not None:
+        raise StreamBindError(result.error)
+    return result
+
+
+def run_command(
+    config: Annotated[Path, typer.Argument(help="The YAML file.")],
+    simulate: Annotated[bool, typer.Option("--simulate", help="Swap every device for its simulated twin.")] = False,
+    duration: Annotated[str | None, typer.Option(help="Stop after this long, such as 30s or 2m.")] = None,
+    address: Annotated[str | None, typer.Option(help="Join this Ray cluster instead of starting one.")] = None,
+    local: Annotated[bool, typer.Option("--local", help="Threads of one process instead of Ray actors.")] = False,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the file.")] = None,
+    show_vectors: Annotated[bool, typer.Option("--print", help="Subscribe to the run and print every vector.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 if a live run dropped windows.")] = False,
+) -> None:
+    """Read sensors, cut windows, embed them, publish the vectors; Ctrl-C drains, a second one kills."""
+    from stream_bind.cli.durations import parse_duration
+    from stream_bind.cli.view import RunView, account_table
+    from stream_bind.config import load_config
+
+    rig = load_config(config, settings or (), simulate=simulate, files=True)
+    for warning in rig.warnings:
+        print(f"stream-bind: warning: {warning}", file=sys.stderr)
+    duration_s = parse_duration(duration) if duration is not None else None
+    interrupts = _Interrupts()
+    with ExitStack() as stack:
+        stack.enter_context(interrupts)
+        view = stack.enter_context(RunView(rig.rig, live=False if show_vectors else None))
+        if show_vectors:
+            stack.enter_context(_Printer(rig.publish.endpoint))
+        result = run(
+            rig,
+            simulate=simulate,
+            duration_s=duration_s,
+            local=local or None,
+            address=address,
+            on_poll=view,
+            on_start=interrupts.attach,
+        )
+    print(account_table(result), file=sys.stderr)
+    if interrupts.count:
+        raise typer.Exit(130)
+    if strict and result.dropped:
+        raise typer.Exit(3)
+
+
+class _Interrupts:
+    """First SIGINT or SIGTERM drains, the second kills."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._supervisor: Supervisor | None = None
+        self._old: dict[int, Any] = {}
+
+    def attach(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        # Ray installs a SIGTERM handler of its own when it starts, so ours is put in again after that.
+        if self.count:
+            supervisor.request_stop()
+
+    def __enter__(self) -> _Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._old[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, old in self._old.items():
+            signal.signal(number, old)
+
+    def _handle(self, number: int, _frame: object) -> None:
+        self.count += 1
+        if self.count > 1:
+            os._exit(128 + number)
+        print("stream-bind: stopping: serving what waits (once more kills)", file=sys.stderr, flush=True)
+        if self._supervisor is not None:
+            self._supervisor.request_stop()
+
+
+class _Printer:
+    """A real subscriber in a thread of this process, which prints what it gets on stdout."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="print", daemon=True)
+
+    def __enter__(self) -> _Printer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(3.0)
+
+    def _run(self) -> None:
+        from stream_bind.cli.line import message_line
+        from stream_bind.wire.subscriber import Subscriber
+
+        with Subscriber(self._endpoint, topics=("emb/",)) as subscriber:
+            while not self._stop.is_set():
+                message = subscriber.recv(0.2)
+                if message is not None:
+                    print(message_line(message), flush=True)

@@ -1,0 +1,175 @@
+"""What `run` shows: a live table on a terminal, one line per interval otherwise, and the account at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from actors.order import Account
+from actors.supervise import RunResult, Snapshot
+
+__all__ = ["RunView", "account_table"]
+
+LINE_INTERVAL_S = 5.0
+"""Without a terminal: seconds between status lines."""
+
+
+class _Rates:
+    """Per-second rates of counters between looks."""
+
+    def __init__(self) -> None:
+        self._last: dict[Any, tuple[float, float]] = {}
+        self._rate: dict[Any, float] = {}
+
+    def of(self, key: Any, count: float, now_s: float) -> float | None:
+        before = self._last.get(key)
+        if before is None:
+            self._last[key] = (now_s, count)
+        elif now_s - before[0] >= 0.9:
+            rate = max(0.0, (count - before[1]) / (now_s - before[0]))
+            old = self._rate.get(key)
+            # Hops of 2.5 s come in steps; half of the old rate keeps the figure readable.
+            self._rate[key] = rate if old is None else 0.5 * (rate + old)
+            self._last[key] = (now_s, count)
+        return self._rate.get(key)
+
+
+class RunView:
+    """Shows snapshots on stderr. Use as a context manager; call it with each snapshot."""
+
+    def __init__(self, rig: str, *, live: bool | None = None) -> None:
+        self._console = Console(stderr=True)
+        self._rig = rig
+        self._rates = _Rates()
+        self._live: Live | None = None
+        self._started_s = time.monotonic()
+        self._next_line_s = 0.0
+        if self._console.is_terminal if live is None else live:
+            self._live = Live(console=self._console, refresh_per_second=4, transient=False)
+
+    def __enter__(self) -> RunView:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        rows = list(self._rows(snapshot))
+        if self._live is not None:
+            self._live.update(self._table(snapshot, rows), refresh=True)
+            return
+        now_s = time.monotonic()
+        if now_s >= self._next_line_s:
+            self._next_line_s = now_s + LINE_INTERVAL_S - 0.5
+            print(self._line(snapshot, rows), file=sys.stderr, flush=True)
+
+    def _rows(self, snapshot: Snapshot) -> Iterable[dict[str, Any]]:
+        now_s = time.monotonic()
+        published = {(p["stream"], p["encoder"]): p for p in snapshot.publisher.get("lanes", ())}
+        for capture in snapshot.captures:
+            for lane in capture.get("lanes", ()):
+                key = (lane["stream"], lane["encoder"])
+                out = published.get(key, {})
+                yield {
+                    **lane,
+                    "rate_hz": self._rates.of(("s", *key), lane["samples"], now_s),
+                    "vectors": out.get("vectors", 0),
+                    "vectors_hz": self._rates.of(("v", *key), out.get("vectors", 0), now_s),
+                    "events": sum(out.get("events", {}).values()),
+                    "p50_s": out.get("latency_p50_s"),
+                    "p99_s": out.get("latency_p99_s"),
+                    "trained": out.get("trained", True) or not out.get("model"),
+                    "lost": sum(out.get("events", {}).get(r, 0) for r in ("dropped", "failed", "lost")),
+                }
+
+    def _table(self, snapshot: Snapshot, rows: list[dict[str, Any]]) -> Table:
+        encoder = ", ".join(_encoder_state(e) for e in snapshot.encoders)
+        listening = snapshot.publisher.get("subscribers", 0)
+        elapsed_s = time.monotonic() - self._started_s
+        where = snapshot.publisher.get("endpoint", "starting")
+        table = Table(
+            title=f"stream-bind  {self._rig}  {elapsed_s:5.0f} s   {where}   {listening} listening",
+            caption=encoder,
+            title_justify="left",
+            caption_justify="left",
+            expand=False,
+        )
+        for name, justify in (
+            ("stream", "left"), ("modality", "left"), ("samples/s", "right"), ("coverage", "right"),
+            ("latency p50", "right"), ("p99", "right"), ("queue", "right"), ("drops", "right"),
+            ("events", "right"), ("vectors", "right"), ("vectors/s", "right"),
+        ):  # fmt: skip
+            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        for row in rows:
+            low = row["coverage"] < 0.99
+            table.add_row(
+                row["stream"],
+                row["modality"],
+                _number(row["rate_hz"], "{:,.0f}"),
+                Text(f"{row['coverage']:.0%}", style="yellow" if low else "green"),
+                _number(row["p50_s"], "{:.1f} ms", 1e3),
+                _number(row["p99_s"], "{:.1f} ms", 1e3),
+                str(row["queue"]),
+                Text(str(row["lost"]), style="red" if row["lost"] else ""),
+                str(row["events"]),
+                str(row["vectors"]) + ("" if row["trained"] else " untrained"),
+                _number(row["vectors_hz"], "{:.1f}"),
+            )
+        return table
+
+    def _line(self, snapshot: Snapshot, rows: list[dict[str, Any]]) -> str:
+        elapsed_s = time.monotonic() - self._started_s
+        parts = [
+            f"{r['stream']} {r['vectors']} vectors"
+            + (f" {r['rate_hz']:,.0f}/s" if r["rate_hz"] is not None else "")
+            + f" {r['coverage']:.0%}"
+            + (f" {r['p50_s'] * 1e3:.1f} ms" if r["p50_s"] is not None else "")
+            + (f" {r['lost']} dropped" if r["lost"] else "")
+            for r in rows
+        ]
+        untrained = any(not r["trained"] for r in rows)
+        state = ", ".join(_encoder_state(e) for e in snapshot.encoders)
+        return f"[{elapsed_s:5.1f} s] {' | '.join(parts)} | {state}{' | vectors are untrained' if untrained else ''}"
+
+
+def _encoder_state(health: Mapping[str, Any]) -> str:
+    name = health.get("encoder", health.get("name", "encoder"))
+    if health.get("away"):
+        return f"{name}: away"
+    state = health.get("state", "starting")
+    if health.get("encode_p50_s") is None:
+        return f"{name}: {state}"
+    untrained = "" if health.get("trained") else ", untrained (random weights)"
+    return (
+        f"{name}: {state}, {health['encode_p50_s'] * 1e3:.1f} ms a batch, {health.get('waiting', 0)} waiting{untrained}"
+    )
+
+
+def _number(value: float | None, form: str, factor: float = 1.0) -> str:
+    return "–" if value is None else form.format(value * factor)
+
+
+def account_table(result: RunResult) -> str:
+    """The account as text: for every lane, what became of each due window."""
+    lines = []
+    for (stream, encoder), account in sorted(result.accounts.items()):
+        events = ", ".join(f"{n} {reason}" for reason, n in sorted(account.events.items()))
+        lines.append(
+            f"  {stream} → {encoder}: {account.due} windows due = {account.vectors} vectors"
+            f" + {sum(account.events.values())} in events" + (f" ({events})" if events else "")
+        )
+    total = Account()
+    for account in result.accounts.values():
+        total.add(account)
+    head = f"account: {total.due} windows due, {total.vectors} vectors, {sum(total.events.values())} in events"
+    return "\n".join([head, *lines])

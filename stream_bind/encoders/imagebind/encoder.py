@@ -1,0 +1,332 @@
+"""ImageBind as an encoder of the pipeline: packed clips in, unit vectors out. torch loads in `load()`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_bind.encoders.base import ClipMaker
+from stream_bind.encoders.imagebind.clips import AudioClips, DepthClips, ImuClips, ThermalClips, VisionClips
+from stream_bind.encoders.imagebind.random_weights import random_tensor
+from stream_bind.encoders.imagebind.settings import ImageBindEncoderConfig
+from stream_bind.encoders.preprocess import fbank, frames
+from stream_bind.errors import ConfigError, EncoderError
+from stream_bind.registry import register_encoder
+
+if TYPE_CHECKING:
+    import torch
+
+    from stream_bind.encoders.imagebind.model import ImageBind
+    from stream_bind.encoders.tokenizer import ClipTokenizer
+    from stream_bind.encoders.weights import Checkpoint
+
+__all__ = ["LICENCE", "WEIGHT_FILES", "ImageBindEncoder"]
+
+logger = logging.getLogger(__name__)
+
+LICENCE = "ImageBind's weights are CC BY-NC-SA 4.0: no commercial use, share alike (facebookresearch/ImageBind)"
+WEIGHT_FILES = ("imagebind_huge.safetensors", "imagebind_huge.pth")
+SHORTEST_AUDIO_S = fbank.FRAME / fbank.RATE_HZ
+MAX_BATCH = 64
+"""Clips per pass; larger requests are cut, which bounds memory."""
+CLIP_AXES = {"audio": 3, "depth": 3, "thermal": 3, "imu": 2}
+"""Axes of one packed clip; a further one in front holds several clips of one window. Vision's depend on its dtype."""
+
+_licence_shown = False
+
+
+@register_encoder(
+    "imagebind", config=ImageBindEncoderConfig, modalities=("vision", "audio", "depth", "thermal", "imu", "text")
+)
+class ImageBindEncoder:
+    """One ImageBind. Branches load separately, so a rig with depth and IMU alone holds 41 M of 1.2 G parameters."""
+
+    def __init__(self, name: str, config: ImageBindEncoderConfig) -> None:
+        self.name, self.config = name, config
+        self._branches: dict[str, ImageBind] = {}
+        self._checkpoint: Checkpoint | None = None
+        self._tokenizer: ClipTokenizer | None = None
+        self._model = ""
+
+    @classmethod
+    def modalities(cls, config: ImageBindEncoderConfig) -> tuple[str, ...]:
+        return config.modalities
+
+    @classmethod
+    def clip_maker(cls, config: ImageBindEncoderConfig, modality: str, length_s: float | None = None) -> ClipMaker:
+        """What makes this modality's clips from windows of `length_s` (None: the model's own). Imports no torch."""
+        if modality not in config.modalities or modality == "text":
+            sensed = ", ".join(m for m in config.modalities if m != "text")
+            raise ConfigError(f"encoder imagebind makes no {modality} clips; it has {sensed}")
+        default = 5.0 if modality == "imu" else 2.0
+        length = default if length_s is None else length_s
+        if length <= 0 or (modality == "audio" and length < SHORTEST_AUDIO_S):
+            raise ConfigError(
+                f"encoder imagebind: {modality} windows of {length:g} s are too short; its own are {default:g} s"
+            )
+        match modality:
+            case "vision":
+                return VisionClips(config.vision, length)
+            case "audio":
+                return AudioClips(config.audio, config.architecture(), length)
+            case "depth":
+                return DepthClips(config.depth, length)
+            case "thermal":
+                return ThermalClips(config.thermal, length)
+            case _:
+                return ImuClips(config.imu, length)
+
+    @property
+    def model(self) -> str:
+        """`imagebind@<digest>` of weights, dimensions and preprocessing settings; known after load()."""
+        return self._model
+
+    @property
+    def dim(self) -> int:
+        return self.config.architecture().out_embed_dim
+
+    @property
+    def trained(self) -> bool:
+        return self.config.weights != "random"
+
+    def load(self, modalities: Sequence[str] | None = None) -> None:
+        """Load these branches, or all the config names; loaded ones stay. WeightsError, EncoderError, ConfigError."""
+        import torch
+
+        wanted = self.config.modalities if modalities is None else tuple(modalities)
+        for modality in wanted:
+            if modality not in self.config.modalities:
+                raise ConfigError(
+                    f"encoder {self.name}: no modality {modality!r}; it has {', '.join(self.config.modalities)}"
+                )
+        self._device = self._pick_device()
+        self._dtype = self._pick_dtype()
+        self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        if not self._model:
+            self._model = self._identity()
+        for modality in wanted:
+            if modality not in self._branches:
+                self._branches[modality] = self._load_branch(modality)
+
+    def embed(self, modality: str, clips: NDArray[Any] | Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """(n, *clip) packed clips to (n, dim) float32 unit vectors.
+
+        Clips with one more axis in front hold several clips of one window; their unit vectors are averaged, as the
+        reference does, and the mean is brought back to unit length. EncoderError for shapes that do not fit.
+        """
+        branch = self._branch(modality)
+        if len(clips) == 0:
+            return np.zeros((0, self.dim), np.float32)
+        try:
+            packed = clips if isinstance(clips, np.ndarray) else np.stack(clips)
+        except ValueError as error:
+            raise EncoderError(
+                f"encoder {self.name}: {modality} clips of one batch differ in shape: {error}"
+            ) from error
+        axes = CLIP_AXES.get(modality, 3 if packed.dtype == np.uint8 else 4)
+        if modality == "text" or packed.ndim not in {axes + 1, axes + 2}:
+            raise EncoderError(f"encoder {self.name}: {modality} clips cannot have shape {packed.shape[1:]}")
+        several = packed.shape[1] if packed.ndim == axes + 2 else 0
+        flat = packed.reshape(-1, *packed.shape[2:]) if several else packed
+        try:
+            units = [
+                self._run(branch, modality, flat[start : start + MAX_BATCH]) for start in range(0, len(flat), MAX_BATCH)
+            ]
+        except ValueError as error:
+            raise EncoderError(f"encoder {self.name}: {error}") from error
+        vectors = np.concatenate(units)
+        if several:
+            vectors = vectors.reshape(-1, several, vectors.shape[1]).mean(axis=1)
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        if not np.isfinite(vectors).all():
+            raise EncoderError(
+                f"encoder {self.name}: a {modality} clip gave a vector that is not finite; check its input"
+            )
+        return vectors
+
+    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """n texts to (n, dim) float32 unit vectors. WeightsError if the vocabulary file is absent."""
+        branch = self._branch("text")
+        if len(texts) == 0:
+            return np.zeros((0, self.dim), np.float32)
+        if self._tokenizer is None:
+            from stream_bind.encoders.tokenizer import ClipTokenizer
+
+            self._tokenizer = ClipTokenizer(self._vocabulary_path())
+        length = len(texts)
+        ids = self._tokenizer(texts)
+        return np.concatenate([self._run(branch, "text", ids[i : i + MAX_BATCH]) for i in range(0, length, MAX_BATCH)])
+
+    def scale(self, modality: str) -> float:
+        """The factor by which the reference multiplies this modality's unit vector; vision 1."""
+        return self._branch(modality).scale(modality)
+
+    def close(self) -> None:
+        self._branches.clear()
+        self._checkpoint = None
+
+    def _run(self, branch: ImageBind, modality: str, clips: NDArray[Any]) -> NDArray[np.float32]:
+        import torch
+
+        host = torch.from_numpy(np.require(clips, requirements=["C", "W"]))
+        with torch.inference_mode(), torch.cuda.stream(self._stream) if self._stream else contextlib.nullcontext():
+            if self._stream is not None:
+                host = host.pin_memory()
+            x = self._normalised(modality, host.to(self._device, non_blocking=True))
+            unit = branch.unit(modality, x).to("cpu", non_blocking=True)
+        if self._stream is not None:
+            self._stream.synchronize()
+        vectors: NDArray[np.float32] = unit.numpy()
+        return vectors
+
+    def _normalised(self, modality: str, x: torch.Tensor) -> torch.Tensor:
+        """Packed clips to the model's input, in float32 up to the cast."""
+        import torch
+
+        match modality:
+            case "text":
+                return x
+            case "vision":
+                x = x.float() / 255 if x.dtype == torch.uint8 else x
+                x = (x - x.new_tensor(frames.MEAN)) / x.new_tensor(frames.STD)
+                x = x.movedim(-1, 1)
+            case "audio":
+                x = (x - fbank.MEAN) / fbank.STD
+            case "depth":
+                x = (x - self.config.depth.mean) / self.config.depth.std
+            case "thermal":
+                x = (x - self.config.thermal.mean) / self.config.thermal.std
+        return x.to(self._dtype)
+
+    def _branch(self, modality: str) -> ImageBind:
+        if modality not in self._branches:
+            loaded = ", ".join(self._branches) or "none"
+            raise EncoderError(f"encoder {self.name}: {modality} is not loaded (loaded: {loaded}); call load() with it")
+        return self._branches[modality]
+
+    def _load_branch(self, modality: str) -> ImageBind:
+        import torch
+
+        from stream_bind.encoders.imagebind.model import ImageBind
+
+        with torch.device("meta"):
+            branch = ImageBind(replace(self.config.architecture(), modalities=(modality,)))
+        if self.config.weights == "random":
+            branch.load_state_dict(self._random_state(branch), strict=True, assign=True)
+        else:
+            self._load_weights(branch, modality)
+        return branch.eval().requires_grad_(False)
+
+    def _random_state(self, branch: ImageBind) -> dict[str, torch.Tensor]:
+        import torch
+
+        state = {}
+        for key, value in branch.state_dict().items():
+            tensor = torch.from_numpy(random_tensor(key, tuple(value.shape), self.config.seed))
+            state[key] = tensor.to(device=self._device, dtype=self._dtype_of(key))
+        return state
+
+    def _load_weights(self, branch: ImageBind, modality: str) -> None:
+        from stream_bind.encoders.weights import Checkpoint, assign
+
+        if self._checkpoint is None:
+            self._checkpoint = Checkpoint(self._weights_path(), "imagebind")
+            _show_licence()
+
+        def concerns(key: str) -> bool:
+            # Keys of no known branch belong to nobody: they are reported with whichever branch loads.
+            parts = key.split(".")
+            known = (
+                len(parts) > 2
+                and parts[0].startswith("modality_")
+                and parts[1] in CLIP_AXES.keys() | {"vision", "text"}
+            )
+            return not known or parts[1] == modality
+
+        assign(branch, self._checkpoint, wanted=concerns, device=self._device, dtype_of=self._dtype_of)
+
+    def _dtype_of(self, key: str) -> torch.dtype:
+        """Scales and the mask stay float32; everything else takes the computation's precision."""
+        import torch
+
+        return torch.float32 if key.startswith("modality_postprocessors.") or key.endswith(".mask") else self._dtype
+
+    def _pick_device(self) -> torch.device:
+        import torch
+
+        name = self.config.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        if name.startswith("cuda") and not torch.cuda.is_available():
+            raise EncoderError(f"encoder {self.name}: device {name} is wanted, no CUDA GPU is found; set `device: cpu`")
+        if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
+            raise EncoderError(
+                f"encoder {self.name}: device {name} is wanted, {torch.cuda.device_count()} GPUs are found"
+            )
+        if name == "mps" and not torch.backends.mps.is_available():
+            raise EncoderError(f"encoder {self.name}: device mps is wanted and not available; set `device: cpu`")
+        return torch.device(name)
+
+    def _pick_dtype(self) -> torch.dtype:
+        import torch
+
+        name = self.config.dtype
+        if name == "auto":
+            name = "bfloat16" if self._device.type == "cuda" else "float32"
+            if name == "bfloat16" and not torch.cuda.is_bf16_supported():
+                name = "float16"
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
+
+    def _weights_path(self) -> Path:
+        from stream_bind.encoders.weights import find_weights
+
+        return find_weights("imagebind", self.config.weights, WEIGHT_FILES)
+
+    def _vocabulary_path(self) -> Path:
+        from stream_bind.encoders.tokenizer import VOCABULARY_FILE
+        from stream_bind.encoders.weights import model_cache
+
+        if self.config.vocab is not None:
+            return self.config.vocab.expanduser()
+        if self.config.weights not in {None, "random"}:
+            beside = self._weights_path().with_name(VOCABULARY_FILE)
+            if beside.is_file():
+                return beside
+        return model_cache() / VOCABULARY_FILE
+
+    def _identity(self) -> str:
+        config = self.config
+        settings = config.model_dump(mode="json", include={"vision", "audio", "depth", "thermal", "imu"})
+        if config.weights == "random":
+            source = f"random:{config.seed}"
+        else:
+            from stream_bind.encoders.weights import file_digest
+
+            source = file_digest(self._weights_path())
+        dims = asdict(config.architecture())
+        text = json.dumps([source, dims, settings], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        family = (
+            "imagebind"
+            if config.size == "huge"
+            else f"imagebind-{config.size if isinstance(config.size, str) else 'custom'}"
+        )
+        return f"{family}@{source}:{digest}" if config.weights == "random" else f"{family}@{digest}"
+
+
+def _show_licence() -> None:
+    """Once per process: whoever runs the weights has seen their terms."""
+    global _licence_shown  # noqa: PLW0603
+    if not _licence_shown:
+        _licence_shown = True
+        logger.warning(LICENCE)

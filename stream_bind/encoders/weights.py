@@ -1,0 +1,184 @@
+"""Checkpoint files to modules: safetensors or torch's weights-only format, strictly, only the keys that are wanted.
+
+Nothing here executes what a file holds. Imports torch; only `load()` paths of encoders import this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from platformdirs import user_cache_path
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from stream_bind.errors import WeightsError
+
+__all__ = ["Checkpoint", "assign", "file_digest", "find_weights", "model_cache"]
+
+PULL = "get the published file with `stream-bind models pull {name}`"
+BLOCK = 1 << 22
+
+
+def model_cache() -> Path:
+    """Where `stream-bind models pull` puts weights and vocabularies; `STREAM_BIND_MODELS` overrides it."""
+    return Path(os.environ.get("STREAM_BIND_MODELS") or user_cache_path("stream-bind") / "models")
+
+
+def find_weights(name: str, path: str | None, files: tuple[str, ...]) -> Path:
+    """The weights file of model `name`: `path`, or the first of `files` in the model cache. WeightsError if absent."""
+    candidates = [Path(path).expanduser()] if path else [model_cache() / file for file in files]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    places = " or ".join(str(c) for c in candidates)
+    raise WeightsError(
+        f"{name}: no weights at {places}; {PULL.format(name=name)}, or set `weights: random` for untrained vectors"
+    )
+
+
+class Checkpoint:
+    """Lazy view of one checkpoint file: names and shapes at once, tensors on demand, mapped rather than read."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        """WeightsError where the file is missing, truncated, not a checkpoint, or would have to run code to load."""
+        self.path, self.name = path, name
+        self._tensors: Mapping[str, Tensor] | None = None
+        start = self._first_bytes()
+        try:
+            if start[:2] == b"PK" or start[:1] == b"\x80":
+                self._tensors = self._load_torch(zipped=start[:2] == b"PK")
+                self.shapes = {key: tuple(value.shape) for key, value in self._tensors.items()}
+            elif start[8:9] == b"{":
+                self._file = file = _open_safetensors(path)
+                self.shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+            else:
+                raise self._error(f"is no checkpoint: {_looks_like(start)}")
+        except (
+            SafetensorError,
+            pickle.UnpicklingError,
+            RuntimeError,
+            EOFError,
+            OSError,
+            ValueError,
+            KeyError,
+        ) as error:
+            raise self._error(f"cannot be read ({_one_line(error)})") from error
+
+    def tensor(self, key: str) -> Tensor:
+        """One tensor on the CPU, backed by the file where the format allows."""
+        try:
+            value: Tensor = self._file.get_tensor(key) if self._tensors is None else self._tensors[key]
+        except (SafetensorError, RuntimeError, OSError) as error:
+            raise self._error(f"cannot be read at {key} ({_one_line(error)})") from error
+        return value
+
+    def _first_bytes(self) -> bytes:
+        try:
+            with self.path.open("rb") as file:
+                return file.read(256)
+        except OSError as error:
+            raise self._error(f"cannot be opened: {error.strerror or error}") from error
+
+    def _load_torch(self, *, zipped: bool) -> Mapping[str, Tensor]:
+        loaded: Any = torch.load(self.path, map_location="cpu", weights_only=True, mmap=zipped)
+        if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
+            raise self._error("holds no flat table of tensors by name")
+        return loaded
+
+    def _error(self, what: str) -> WeightsError:
+        return WeightsError(f"{self.name}: weights {self.path} {what}; {PULL.format(name=self.name)}")
+
+
+def assign(
+    module: nn.Module,
+    checkpoint: Checkpoint,
+    *,
+    wanted: Callable[[str], bool],
+    device: torch.device,
+    dtype_of: Callable[[str], torch.dtype],
+) -> None:
+    """Put the checkpoint's tensors into `module` (built on the meta device), one at a time, without a second copy.
+
+    `wanted(key)` says which keys of the file concern this module. WeightsError if these are not exactly the module's,
+    in name and shape, or if a value is not finite.
+    """
+    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    found = {key: shape for key, shape in checkpoint.shapes.items() if wanted(key)}
+    fault = _fault(expected, found)
+    if fault:
+        raise WeightsError(f"{checkpoint.name}: weights {checkpoint.path} do not fit the model: {fault}")
+    loaded = {}
+    for key in expected:
+        tensor = checkpoint.tensor(key)
+        if not key.endswith(".mask") and not bool(torch.isfinite(tensor).all()):
+            raise WeightsError(
+                f"{checkpoint.name}: weights {checkpoint.path} hold values that are not finite in {key}; "
+                f"{PULL.format(name=checkpoint.name)}"
+            )
+        loaded[key] = tensor.to(device=device, dtype=dtype_of(key))
+    module.load_state_dict(loaded, strict=True, assign=True)
+
+
+def _fault(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> str:
+    """The first disagreement, in words; empty if there is none."""
+    missing, extra = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if missing:
+        return f"{len(missing)} keys are missing, the first {missing[0]}"
+    if extra:
+        return f"{len(extra)} keys are unknown, the first {extra[0]}"
+    for key, shape in expected.items():
+        if found[key] != shape:
+            return f"{key} should have shape {shape}, found {found[key]}"
+    return ""
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file in hex, noted beside it (or in the model cache) until its size or time changes."""
+    stat = path.stat()
+    stamp = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+    beside = path.with_name(path.name + ".sha256.json")
+    elsewhere = model_cache() / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}.sha256.json"
+    for note in (beside, elsewhere):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            known = json.loads(note.read_text())
+            if {key: known.get(key) for key in stamp} == stamp:
+                return str(known["sha256"])
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    text = json.dumps({**stamp, "sha256": digest.hexdigest()})
+    for note in (beside, elsewhere):
+        with contextlib.suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(text)
+            break
+    return digest.hexdigest()
+
+
+def _open_safetensors(path: Path) -> Any:
+    return safe_open(str(path), framework="pt", device="cpu")
+
+
+def _looks_like(start: bytes) -> str:
+    text = start.lstrip().lower()
+    if not start:
+        return "it is empty"
+    if text.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer, fetch the file it stands for"
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "it is a web page, the download answered with an error or a log-in"
+    return "neither safetensors nor a torch file"
+
+
+def _one_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__

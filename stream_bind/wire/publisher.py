@@ -173,7 +173,7 @@ class Publisher:
         if self._closed:
             return
         self._closed = True
-        if linger_ms > 0:
+        if linger_ms > 0 and not self.socket.closed:
             self._send_heartbeat(closing=True)
         self.socket.close(linger=linger_ms)
         if self._own_context:
@@ -203,7 +203,11 @@ class Publisher:
             self._announce(self._meta_topic)
 
     def _announce(self, topic: bytes) -> None:
-        lanes = [structs.replace(lane, outage=self._outages.get(key)) for key, lane in self._lanes.items()]
+        whole = {stream: window for (stream, encoder), window in self._outages.items() if not encoder}
+        lanes = [
+            structs.replace(lane, outage=self._outages.get(key, whole.get(lane.stream)))
+            for key, lane in self._lanes.items()
+        ]
         meta = Announcement(
             rig=self.rig,
             epoch=self.epoch,

@@ -1,0 +1,105 @@
+"""`stream-bind embed`: files and text to vectors, without a pipeline."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stream_bind.cli.durations import parse_duration
+
+__all__ = ["embed_command"]
+
+
+def embed_command(
+    files: Annotated[list[Path] | None, typer.Argument(help="Pictures, videos, sound files, IMU tables (CSV).")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="A text; repeat for more.")] = None,
+    model: Annotated[str, typer.Option(help="The encoder's type.")] = "imagebind",
+    weights: Annotated[
+        str | None, typer.Option(help="A weights file, or `random` for untrained ones; absent: the pulled weights.")
+    ] = None,
+    modality: Annotated[
+        str | None, typer.Option(help="What the files hold, where the suffix leaves it open: vision, audio, depth, ...")
+    ] = None,
+    hop: Annotated[
+        float | None,
+        typer.Option(
+            parser=parse_duration,
+            metavar="TIME",
+            help="A vector every TIME, such as 2s; absent: the first window alone.",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, of the encoder's settings.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the vectors here as .npy, (n, d) float32, one row a line."),
+    ] = None,
+) -> None:
+    """Embed files or text: JSON Lines with one vector each, files after texts."""
+    from stream_bind.cli.clips_of_files import clips_of, modality_of
+
+    if not files and not text:
+        raise typer.BadParameter("name files, or give --text", param_hint="FILES")
+    if output is not None and output.suffix != ".npy":
+        raise typer.BadParameter(f"{output} should end in .npy", param_hint="--output")
+    config = _encoder_config(model, weights, device, settings or [])
+    # Clips are small and weights are not: what is wrong with a file shows before anything is loaded.
+    clips = [clip for path in files or () for clip in clips_of(path, modality_of(path, modality), model, config, hop)]
+    rows: list[dict[str, Any]] = [{"source": "text", "modality": "text", "text": words} for words in text or ()]
+    rows += [
+        {"source": c.source, "modality": c.modality, "start_s": c.start_s, "end_s": c.end_s, "coverage": c.coverage}
+        for c in clips
+    ]
+    vectors, encoder = _embed(model, config, list(text or ()), clips)
+    if not encoder.trained:
+        print("stream-bind: untrained: these are random weights, and the vectors mean nothing", file=sys.stderr)
+    if output is not None:
+        import numpy as np
+
+        np.save(output, vectors)
+    for row, vector in zip(rows, vectors, strict=True):
+        row |= {"model": encoder.model, "trained": encoder.trained, "dim": len(vector)}
+        if output is None:
+            row["vector"] = [float(f"{value:.9g}") for value in vector.tolist()]
+        print(json.dumps(row, ensure_ascii=False))
+
+
+def _encoder_config(model: str, weights: str | None, device: str, settings: list[str]) -> Any:
+    """The encoder's validated settings. ConfigError, a line for each fault."""
+    from pydantic import ValidationError
+
+    from stream_bind.config.document import Document, apply_overrides
+    from stream_bind.config.problems import Problems
+    from stream_bind.registry import ENCODERS
+
+    entry: Any = ENCODERS.get(model)
+    fields = entry.config.model_fields
+    given: dict[str, Any] = {"model": model, "weights": weights, "device": device}
+    document = Document({key: value for key, value in given.items() if key in fields and value is not None}, "embed")
+    apply_overrides(document, settings)
+    try:
+        return entry.config.model_validate(document.data)
+    except ValidationError as error:
+        problems = Problems(document)
+        problems.add_validation(error, (), {(): fields})
+        problems.raise_if_any()
+        raise
+
+
+def _embed(model: str, config: Any, texts: list[str], clips: list[Any]) -> tuple[Any, Any]:
+    import numpy as np
+
+    from stream_bind.registry import ENCODERS
+
+    encoder: Any = ENCODERS.get(model).cls(model, config)
+    try:
+        encoder.load(sorted({clip.modality for clip in clips} | ({"text"} if texts else set())))
+        rows = [encoder.embed_text(texts)] if texts else []
+        rows += [encoder.embed(clip.modality, clip.array[None]) for clip in clips]
+        return np.concatenate(rows), encoder
+    finally:
+        encoder.close()

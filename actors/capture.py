@@ -224,7 +224,7 @@ class CaptureWorker:
 
     def _event(self, lane: Lane, event: dict[str, Any]) -> None:
         if event["window"] is not None:
-            lane.announce_once(self._announce)
+            self._announce_once(lane)
         key = ("e", *lane.key, event["window"], event["to_window"], lane.next_event())
         self._outbox.send(key, "event", lane.head() | event, None, self._now_s())
 
@@ -232,9 +232,17 @@ class CaptureWorker:
         fields = {"window": None, "to_window": None, "t_start": notice.t_ns, "t_end": notice.t_ns, "coverage": 0.0}
         self._event(lane, {"reason": notice.reason, "detail": notice.detail, **fields})
 
-    def _announce(self, lane: Lane) -> None:
-        head = lane.head() | {"first": self._settled(lane), "hop": lane.plan.hop_ns, "length": lane.plan.length_ns}
-        self._outbox.send(("lane", *lane.key), "lane", head | {"life": self.life}, None, self._now_s())
+    def _announce_once(self, lane: Lane) -> None:
+        if not lane.announced:
+            lane.announced = True
+            assert lane.windower.first_window is not None
+            self._announce(lane, lane.windower.first_window)
+
+    def _announce(self, lane: Lane, first: int) -> None:
+        """Tell the publisher the lane's grid. To a publisher that has just been restarted, `first` is the first window
+        that is still open here: what lies below was settled with its predecessor."""
+        head = lane.head() | {"first": first, "life": self.life}
+        self._outbox.send(("lane", *lane.key), "lane", head, None, self._now_s())
 
     def _settled(self, lane: Lane) -> int:
         """Every window of this lane below this one has its vector confirmed or its event confirmed."""
@@ -244,6 +252,7 @@ class CaptureWorker:
 
     def _beat(self, now_s: float) -> None:
         settled = [(*lane.key, self._settled(lane)) for s in self.sensors for lane in s.lanes if lane.announced]
+        self._outlet.revive(now_s)
         self._outlet.send("beat", {"name": self._plan.name, "v": LINK_VERSION, "settled": settled})
         self._outbox.resend(now_s, older_than_s=Outbox.RESEND_S)
         step_ns = self._clock.step_ns()
@@ -263,7 +272,7 @@ class CaptureWorker:
             for sensor in self.sensors:
                 for lane in sensor.lanes:
                     if lane.announced:
-                        self._announce(lane)
+                        self._announce(lane, self._settled(lane))
             self._outbox.resend(self._now_s())
 
     # -- the credit protocol ----------------------------------------------------------------------------------------
@@ -275,14 +284,15 @@ class CaptureWorker:
             if worker not in self._links:
                 log.info("%s: encode worker %s is here", self._plan.name, worker)
                 self._links[worker] = WorkerLink(worker, now_s, progress_s=now_s)
-                self._peers[worker] = (message.peer, head["encoder"])
             self._links[worker].beat(head["state"], head["progress"], head["p99_s"], now_s)
-            if head["box"] != self.life:
+            self._peers[worker] = (message.peer, head["encoder"])
+            if head["answer"] or head["box"] != self.life:
                 self._inlet.send(message.peer, "welcome", {"box": self.life, "v": LINK_VERSION})
+            if head["box"] != self.life:
                 return
             for lane in self._lanes(head["encoder"]):
                 lane.mailbox.grant(worker, head["credit"].get(lane.plan.stream, 0))
-                for dropped in lane.mailbox.skip_until(head["floor"]):
+                for dropped in lane.mailbox.skip_until(head["floor"], head["begun"]):
                     self._event(lane, lane.dropped_event(dropped))
         elif head["box"] != self.life:
             return  # meant for the actor that was here before us
@@ -326,7 +336,7 @@ class CaptureWorker:
         for sensor in self.sensors:
             for lane in sensor.lanes:
                 for worker, clip, attempts in lane.mailbox.take():
-                    lane.announce_once(self._announce)
+                    self._announce_once(lane)
                     head = clip_head(clip, attempts, self._clock.unix_ns()) | {
                         "box": self.life,
                         "floor": lane.mailbox.floor_ns,

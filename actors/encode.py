@@ -79,6 +79,7 @@ class EncodeWorker:
         self._state = "loading"
         self._progress = 0
         self._floor_ns = 0
+        self._begun: deque[int] = deque(maxlen=16)
         self._number = 0
         self._next_beat_s = 0.0
         self._closing = False
@@ -131,6 +132,7 @@ class EncodeWorker:
         if not batch:
             return False
         self._state = "busy"
+        self._begun.extend({task.t_end_ns for task in batch} - set(self._begun))
         started_ns = self._clock.unix_ns()
         vectors, errors = self._embed(batch)
         encoded_ns = self._clock.unix_ns()
@@ -183,10 +185,17 @@ class EncodeWorker:
 
     def _skip_stale(self) -> None:
         """Overload: whole t_end groups up to the floor are skipped, so that what is left lines up across sensors."""
-        while self._ready and self._ready[0].t_end_ns <= self._floor_ns:
-            if self._policies.get(self._ready[0].stream) != "drop_oldest":
-                return
-            self._finished.append((heapq.heappop(self._ready), None, True))
+        stale = [
+            task
+            for task in self._ready
+            if task.t_end_ns <= self._floor_ns
+            and task.t_end_ns not in self._begun
+            and self._policies.get(task.stream) == "drop_oldest"
+        ]
+        if stale:
+            self._ready = [task for task in self._ready if task not in stale]
+            heapq.heapify(self._ready)
+            self._finished.extend((task, None, True) for task in stale)
             self._waker.wake()
 
     def _embed(self, batch: list[_Task]) -> tuple[list[NDArray[np.float32] | None], list[str | None]]:
@@ -207,7 +216,7 @@ class EncodeWorker:
         assert self._encoder is not None
         clip = task.clip
         head = {
-            "reply": self.life,
+            "reply": self._publisher.peer,
             "stream": clip.stream,
             "encoder": clip.encoder,
             "modality": clip.modality,
@@ -262,7 +271,8 @@ class EncodeWorker:
         if message.kind == "welcome":
             if head["box"] != link.box:
                 link.box, link.finished = head["box"], {}
-            return True
+                return True
+            return False
         if message.kind == "clip" and head["box"] == link.box:
             received_ns = self._clock.unix_ns()
             self._floor_ns = max(self._floor_ns, head["floor"])
@@ -293,6 +303,8 @@ class EncodeWorker:
     def _beat(self, now_s: float, *, everyone: bool) -> None:
         loaded = self._encoder is not None
         for link in self._links:
+            if everyone:
+                link.outlet.revive(now_s)
             credit = {s: link.finished.get(s, 0) + self._window for s in self._streams} if loaded else {}
             fields = {
                 "state": self._state,
@@ -300,10 +312,13 @@ class EncodeWorker:
                 "p99_s": self._encode_s.quantile(0.99) or 0.0,
                 "credit": credit,
                 "floor": self._floor_ns,
+                "begun": list(self._begun),
+                "answer": everyone,
             }
             self._tell(link, "beat", link.box, fields)
         if everyone:
             self._next_beat_s = now_s + BEAT_S
+            self._publisher.revive(now_s)
             self._publisher.send("beat", {"name": self.life})
             self._outbox.resend(now_s, older_than_s=Outbox.RESEND_S)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,11 +69,6 @@ class Lane:
     def next_event(self) -> int:
         self._n_events += 1
         return self._n_events
-
-    def announce_once(self, announce: Callable[[Lane], None]) -> None:
-        if not self.announced:
-            self.announced = True
-            announce(self)
 
     def wake_at_ns(self) -> int:
         closing = self.windower.next_close_ns

@@ -11,6 +11,7 @@ Pure bookkeeping with time as an argument; no sockets (actors/transport.py) and 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from stream_bind.messages import Clip
@@ -85,6 +86,8 @@ class Mailbox:
     n_retried: int = 0
     floor_ns: int = 0
     """Newest t_end this lane has had to drop; whole t_end groups up to it are skipped in every lane (overload)."""
+    begun_ns: frozenset[int] = frozenset()
+    """t_ends that workers have begun to serve lately: these groups are completed rather than skipped."""
     _items: OrderedDict[int, _Item] = field(default_factory=OrderedDict)
     _granted: dict[str, int] = field(default_factory=dict)
     _sent: dict[str, int] = field(default_factory=dict)
@@ -124,17 +127,21 @@ class Mailbox:
             return []
         out = []
         while self.n_waiting > self.depth or (self._bytes > self.max_bytes and self.n_waiting > 1):
-            item = next(i for i in self._items.values() if i.worker is None)
+            waiting = [i for i in self._items.values() if i.worker is None]
+            item = next((i for i in waiting if i.clip.t_end_ns not in self.begun_ns), waiting[0])
             self.floor_ns = max(self.floor_ns, item.clip.t_end_ns)
             out.append(self._give_up(item, "dropped", f"mailbox full ({self.depth} windows); the encoder is too slow"))
         return out
 
-    def skip_until(self, t_end_ns: int) -> list[Dropped]:
-        """Another lane had to drop its group up to t_end_ns: skip ours too, so that what is left still lines up."""
+    def skip_until(self, t_end_ns: int, begun_ns: Iterable[int]) -> list[Dropped]:
+        """Another lane had to drop its group up to t_end_ns: skip ours too, unless that group has been begun, so that
+        what is left still lines up across sensors."""
+        self.begun_ns = frozenset(begun_ns)
         if t_end_ns <= self.floor_ns or self.policy != "drop_oldest":
             return []
         self.floor_ns = t_end_ns
-        stale = [i for i in self._items.values() if i.worker is None and i.clip.t_end_ns <= t_end_ns]
+        waiting = [i for i in self._items.values() if i.worker is None]
+        stale = [i for i in waiting if i.clip.t_end_ns <= t_end_ns and i.clip.t_end_ns not in self.begun_ns]
         return [self._give_up(i, "dropped", "overload: this t_end was skipped for all sensors") for i in stale]
 
     def grant(self, worker: str, total: int) -> None:

@@ -85,7 +85,7 @@ def _unpack(peer: bytes, frames: Sequence[Any]) -> Message:
     return Message(peer, kind, head, array)
 
 
-def _bound_name(endpoint: str) -> str:
+def _loopback(endpoint: str) -> str:
     if endpoint.startswith("tcp://") and not endpoint.startswith(("tcp://127.", "tcp://localhost", "tcp://[::1]")):
         raise LinkError(
             f"{endpoint}: clips between hosts need CURVE keys, which this version does not have; "
@@ -104,7 +104,7 @@ class Inlet:
         self.socket.setsockopt(zmq.RCVHWM, 0)  # bounded by credit and by unconfirmed messages instead
         self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         try:
-            self.socket.bind(_bound_name(endpoint))
+            self.socket.bind(_loopback(endpoint))
         except zmq.ZMQError as error:
             self.socket.close()
             raise LinkError(f"{endpoint}: cannot bind ({error.strerror}); is another run using it?") from error
@@ -132,19 +132,39 @@ class Inlet:
 
 
 class Outlet:
-    """The side that connects; reconnects by itself. `identity` must differ between lives."""
+    """The side that connects. `identity` must differ between lives.
+
+    ipc and tcp reconnect by themselves when the bound side is restarted; inproc never does, and a half-open tcp link
+    does not notice. So a link that should have brought a beat and has not for DEAF_S is made anew by `revive`.
+    """
+
+    DEAF_S = 3.0
 
     def __init__(self, endpoint: str, identity: str, linger_ms: int = 0) -> None:
-        self.socket = shared_context().socket(zmq.DEALER)
-        self.socket.setsockopt(zmq.IDENTITY, identity.encode())
-        self.socket.setsockopt(zmq.LINGER, linger_ms)
-        self.socket.setsockopt(zmq.SNDHWM, 0)
-        self.socket.setsockopt(zmq.RCVHWM, 0)
-        self.socket.setsockopt(zmq.RECONNECT_IVL, 10)
-        self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
-        self.socket.connect(_bound_name(endpoint))
-        self.endpoint = endpoint
+        self.endpoint = _loopback(endpoint)
         self.identity = identity
+        self._linger_ms = linger_ms
+        self._heard_s: float | None = None
+        self._revived = 0
+        self.poller: Poller | None = None
+        self.socket = self._connect()
+
+    def _connect(self) -> zmq.Socket[bytes]:
+        made: zmq.Socket[bytes] = shared_context().socket(zmq.DEALER)
+        # A bound side that has not yet forgotten our old connection would refuse its name.
+        made.setsockopt(zmq.IDENTITY, f"{self.identity}.{self._revived}".encode())
+        made.setsockopt(zmq.LINGER, self._linger_ms)
+        made.setsockopt(zmq.SNDHWM, 0)
+        made.setsockopt(zmq.RCVHWM, 0)
+        made.setsockopt(zmq.RECONNECT_IVL, 10)
+        made.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+        made.connect(self.endpoint)
+        return made
+
+    @property
+    def peer(self) -> str:
+        """The name by which the bound side knows this link."""
+        return f"{self.identity}.{self._revived}"
 
     def send(self, kind: str, head: Head, array: NDArray[Any] | None = None) -> None:
         with contextlib.suppress(zmq.Again):
@@ -156,7 +176,24 @@ class Outlet:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
+            self._heard_s = None
             yield _unpack(b"", frames)
+
+    def revive(self, now_s: float) -> bool:
+        """Call with every beat: connects anew, and says True, if nothing has come back for too long."""
+        if self._heard_s is None:
+            self._heard_s = now_s
+        if now_s - self._heard_s < self.DEAF_S:
+            return False
+        if self.poller is not None:
+            self.poller.drop(self)
+        self.socket.close(0)
+        self._revived += 1
+        self._heard_s = None
+        self.socket = self._connect()
+        if self.poller is not None:
+            self.poller.add(self)
+        return True
 
     def close(self) -> None:
         self.socket.close()
@@ -191,13 +228,18 @@ class Waker:
 class Poller:
     """Waits until one of the sockets or wakers has something."""
 
-    def __init__(self, *sources: Inlet | Outlet | Waker | Any) -> None:
+    def __init__(self, *sources: Any) -> None:
         self._poller = zmq.Poller()
         for source in sources:
             self.add(source)
 
     def add(self, source: Any) -> None:
-        self._poller.register(source.socket if hasattr(source, "socket") else source, zmq.POLLIN)
+        self._poller.register(getattr(source, "socket", source), zmq.POLLIN)
+        if isinstance(source, Outlet):
+            source.poller = self
+
+    def drop(self, source: Any) -> None:
+        self._poller.unregister(getattr(source, "socket", source))
 
     def wait(self, timeout_s: float) -> bool:
         return bool(self._poller.poll(max(0, round(timeout_s * 1000))))

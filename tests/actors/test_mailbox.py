@@ -120,13 +120,22 @@ def test_a_group_that_one_lane_dropped_is_skipped_by_the_others_unless_leased() 
     box = filled(4)
     box.grant("w", 1)
     box.take()
-    assert [d.clip.window for d in box.skip_until(2 * HOP_NS)] == [1, 2]
-    assert box.skip_until(2 * HOP_NS) == []
+    assert [d.clip.window for d in box.skip_until(2 * HOP_NS, ())] == [1, 2]
+    assert box.skip_until(2 * HOP_NS, ()) == []
     assert len(box) == 2
 
 
+def test_a_moment_that_another_sensor_was_served_for_is_completed_not_skipped() -> None:
+    box = filled(5, depth=5)
+    assert [d.clip.window for d in box.skip_until(2 * HOP_NS, [1 * HOP_NS])] == [0, 2]
+    for window in (5, 6):
+        assert box.put(clip(window)) == []
+    (dropped,) = box.put(clip(7))
+    assert dropped.clip.window == 3  # 1 belongs to a moment already begun
+
+
 def test_backpressure_lanes_skip_nothing() -> None:
-    assert filled(4, policy="backpressure").skip_until(99 * HOP_NS) == []
+    assert filled(4, policy="backpressure").skip_until(99 * HOP_NS, ()) == []
 
 
 def test_a_silent_worker_is_lost() -> None:

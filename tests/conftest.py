@@ -1,0 +1,74 @@
+"""What tests may need of the machine they run on.
+
+`@pytest.mark.requires("portaudio", "tmux")` skips where one is missing and names it. With STREAM_BIND_REQUIRE (a comma
+list, or `all` for whatever a package manager can install) such a skip is a failure instead, so that a build machine
+cannot pass by lacking things.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("STREAM_BIND_SHARED", ROOT.parent / "shared"))
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+PROBES: dict[str, tuple[Callable[[], bool], str]] = {
+    "portaudio": (
+        lambda: ctypes.util.find_library("portaudio") is not None,
+        "PortAudio is not installed (apt-get install libportaudio2)",
+    ),
+    "tmux": (lambda: shutil.which("tmux") is not None, "tmux is not installed (apt-get install tmux)"),
+    "pty": (lambda: Path("/dev/ptmx").exists(), "this system has no pseudo-terminals (/dev/ptmx)"),
+    "gpu": (_has_gpu, "there is no CUDA device"),
+    "shared": (
+        SHARED.is_dir,
+        f"there is no folder {SHARED} with recordings and reference vectors (STREAM_BIND_SHARED)",
+    ),
+}
+INSTALLABLE = ("portaudio", "tmux", "pty")
+"""What `STREAM_BIND_REQUIRE=all` stands for; a GPU or the reference data cannot be installed."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"requires(name, ...): what the test needs of the machine: {', '.join(PROBES)}")
+
+
+def required() -> set[str]:
+    """The names whose absence is a failure in this run."""
+    words = {word.strip() for word in os.environ.get("STREAM_BIND_REQUIRE", "").split(",") if word.strip()}
+    return (words - {"all"}) | (set(INSTALLABLE) if "all" in words else set())
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("requires"):
+        for name in mark.args:
+            if name not in PROBES:
+                pytest.fail(f"requires({name!r}): known names are {', '.join(PROBES)}", pytrace=False)
+            probe, reason = PROBES[name]
+            if probe():
+                continue
+            if name in required():
+                pytest.fail(f"{reason}, and STREAM_BIND_REQUIRE asks for it", pytrace=False)
+            pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real recordings; skips where it is absent."""
+    folder = SHARED / "data" / "dev"
+    if not folder.is_dir():
+        pytest.skip(f"there is no folder {folder} with recordings (STREAM_BIND_SHARED)")
+    return folder

@@ -38,7 +38,7 @@ class ImageFileConfig(RecordingConfig):
     """The device type, always "image_file"."""
     modality: Literal["vision", "depth", "thermal"] = "vision"
     """What the pictures show."""
-    path: Path
+    path: str
     """A picture, a folder (its pictures in the natural order of their names), or a pattern with * or ?."""
     rate_hz: float | None = Field(default=None, gt=0, le=1000)
     """Pictures per second of event time, by default 10, or what the file names say where they hold the times."""
@@ -100,7 +100,7 @@ class ImageFile(Recording):
 
     def _describe(self) -> Contents:
         files = self._find()
-        self._is_still = self._config.path == files[0] and self._config.times == "rate"
+        self._is_still = str(files[0]) == str(Path(self._config.path)) and self._config.times == "rate"
         zero_ns, rate_hz = 0, self._config.rate_hz or _RATE_HZ
         if self._config.times == "filename_ns":
             stamped = sorted((self._stamp(path), path) for path in files)
@@ -131,7 +131,7 @@ class ImageFile(Recording):
         return i * 1_000_000_000 * rate.denominator // rate.numerator
 
     def _find(self) -> list[Path]:
-        path = self._config.path
+        path = Path(self._config.path)
         if any(mark in path.name for mark in "*?["):
             found = [file for file in path.parent.glob(path.name) if file.is_file()]
         elif path.is_dir():

@@ -51,7 +51,11 @@ def modality_of(path: Path, wanted: str | None) -> str:
             return wanted or modalities[0]
     if path.is_dir():
         return wanted or "vision"
-    raise ConfigError(f"{path}: cannot tell what a {suffix or 'nameless'} file holds; say --modality, or rename it")
+    if wanted in {"audio", "imu"}:
+        return wanted
+    raise ConfigError(
+        f"{path}: cannot tell what a {suffix or 'nameless'} file holds; rename it, or say --modality audio or imu"
+    )
 
 
 def clips_of(path: Path, modality: str, model: str, settings: Any, hop_s: float | None) -> Iterator[FileClip]:
@@ -74,7 +78,7 @@ def clips_of(path: Path, modality: str, model: str, settings: Any, hop_s: float 
     hop_ns = length_ns if hop_s is None else round(hop_s * 1e9)
     start_ns = START_NS // hop_ns * hop_ns
     entry = DEVICES.get(_device_type(path, modality))
-    given: dict[str, Any] = {"path": path, "rate": "max", "start_time": start_ns / 1e9}
+    given: dict[str, Any] = {"path": str(path), "rate": "max", "start_time": start_ns / 1e9}
     if "modality" in entry.config.model_fields:  # type: ignore[attr-defined]
         given["modality"] = modality
     if is_still:

@@ -76,7 +76,14 @@ class Problems:
 
     def add_validation(self, error: ValidationError, path: Path, known: Mapping[Path, Iterable[str]]) -> None:
         """All faults pydantic found below `path`. `known` gives the keys allowed at a path, for the nearest name."""
+        told: set[Path] = set()
         for details in error.errors(include_url=False):
+            place = self.document.trim(path + tuple(details["loc"]))
+            if len(place) < len(path) + len(details["loc"]):
+                # Alternatives of one value: the first says enough, and knows the nearest word.
+                if place in told:
+                    continue
+                told.add(place)
             self.add_details(details, path, known)
 
     def add_details(self, details: ErrorDetails, base: Path, known: Mapping[Path, Iterable[str]]) -> None:

@@ -85,6 +85,14 @@ class ImageBindEncoder:
             case _:
                 return ImuClips(config.imu, length)
 
+    @classmethod
+    def check_weights(cls, config: ImageBindEncoderConfig) -> None:
+        """WeightsError if the weights that `config` names are not there. Does not look into them; imports no torch."""
+        if config.weights != "random":
+            from stream_bind.encoders.weights import find_weights
+
+            find_weights("imagebind", config.weights, WEIGHT_FILES)
+
     @property
     def model(self) -> str:
         """`imagebind@<digest>` of weights, dimensions and preprocessing settings; known after load()."""

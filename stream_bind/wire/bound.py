@@ -49,15 +49,18 @@ class _LaneState:
     outage_reason: str = "outage"
     ranges: deque[tuple[int, int, str]] = field(default_factory=lambda: deque(maxlen=_MAX_RANGES))
 
-    def window_at(self, t_end: int) -> int | None:
-        """The due window that ends at `t_end`, or None."""
+    def last_due(self, t_end: int) -> int | None:
+        """The newest due window that ends at `t_end` or before; None if there is none."""
         if self.lane is None:
             return None
-        window, rest = divmod(t_end, self.lane.hop_ns)
+        window = t_end // self.lane.hop_ns
+        if self.lane.end_window is not None:
+            window = min(window, self.lane.end_window - 1)
         first = self.lane.first_window if self.lane.first_window is not None else self.first_seen
-        if rest or first is None or window < first:
-            return None
-        return None if self.lane.end_window is not None and window >= self.lane.end_window else window
+        return None if first is None or window < first else window
+
+    def end_of(self, window: int) -> int:
+        return window * self.lane.hop_ns if self.lane is not None else 0
 
     def fate(self, window: int) -> str | None:
         """Why this window has no vector; None while it may still come."""
@@ -76,6 +79,8 @@ class _Rig:
     """By t_end: what is there, and when it has to be closed (monotonic ns)."""
     announced: bool = False
     closed_to: int = -(2**63)
+    since: int = 2**63
+    """Earliest t_end heard of: what a slow lane owes from before that is not waited for."""
 
 
 class Binder:
@@ -123,6 +128,7 @@ class Binder:
         if embedding.t_end <= rig.closed_to:
             self.late += 1
             return
+        rig.since = min(rig.since, embedding.t_end)
         if embedding.t_end not in rig.open:
             rig.open[embedding.t_end] = (Bound(embedding.rig, embedding.t_end), now_ns + self._timeout_ns)
         rig.open[embedding.t_end][0][key] = embedding
@@ -133,6 +139,8 @@ class Binder:
         keys = [key for key in rig.lanes if key[0] == event.stream] if not event.encoder else []
         for key in keys or [(event.stream, event.encoder)]:
             state = rig.lanes.setdefault(key, _LaneState())
+            if state.lane is not None:
+                rig.since = min(rig.since, state.end_of(event.window))
             if event.to_window is None:
                 state.outage, state.outage_reason = event.window, event.reason
             else:
@@ -159,11 +167,14 @@ class Binder:
             waiting = not rig.announced
             absent: dict[LaneKey, str] = {}
             for key, state in rig.lanes.items():
-                if key in bound or (window := state.window_at(t_end)) is None:
+                window = state.last_due(t_end)
+                if key in bound or window is None or not max(rig.closed_to + 1, rig.since) <= state.end_of(window):
                     continue
                 fate = state.fate(window)
-                waiting |= fate is None
-                absent[key] = fate or "timeout"
+                # A lane with a longer hop may still owe an older moment that nobody else has a vector for.
+                waiting |= fate is None and state.newest != window
+                if state.end_of(window) == t_end:
+                    absent[key] = fate or "timeout"
             if waiting and not overdue:
                 return
             bound.absent, bound.complete = absent, rig.announced and not absent

@@ -26,9 +26,9 @@ __all__ = ["AudioClips", "DepthClips", "ImuClips", "ThermalClips", "VisionClips"
 
 AUDIO_CLIP_S = 2.0
 AUDIO_CONTEXT_S = 0.05
-"""Run-in of the sound resampler: its filter is shorter than this from 8 kHz up."""
+"""Run-in of the sound resampler: 128 samples of the lower rate are enough for its filter, 16 ms at 8 kHz."""
 IMU_CONTEXT_S = 0.1
-"""Run-in of the motion resampler: one sample before the window, and its filter's half-width from 50 Hz up."""
+"""Run-in of the motion resampler, as it asks for."""
 
 Frame = TypeVar("Frame")
 
@@ -119,8 +119,12 @@ class AudioClips:
 
     def make(self, window: Window, stream: StreamSpec) -> NDArray[Any]:
         samples = np.asarray(window.data, np.float32)
+        if len(samples) == window.n_context:
+            raise ClipError(f"{window.stream}: window {window.index} holds no sound")
         try:
-            sound = resample_audio(samples, window.t_ns, window.t_start_ns, window.t_end_ns, fbank.RATE_HZ)
+            sound = resample_audio(
+                samples, window.t_ns, window.t_start_ns, window.t_end_ns, fbank.RATE_HZ, stream.rate_hz
+            )
             wave = np.ascontiguousarray(sound.T)
             spans = fbank.clip_spans(wave.shape[1], self.n_clips)
             clips = [fbank.spectrogram(wave[:, start:end], self.n_mels, self.n_frames) for start, end in spans]

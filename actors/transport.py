@@ -11,6 +11,7 @@ import contextlib
 import secrets
 import socket
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -104,11 +105,22 @@ class Inlet:
         self.socket.setsockopt(zmq.RCVHWM, 0)  # bounded by credit and by unconfirmed messages instead
         self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         try:
-            self.socket.bind(_loopback(endpoint))
+            self._bind(_loopback(endpoint))
         except zmq.ZMQError as error:
             self.socket.close()
             raise LinkError(f"{endpoint}: cannot bind ({error.strerror}); is another run using it?") from error
         self.endpoint = endpoint
+
+    def _bind(self, endpoint: str) -> None:
+        # libzmq closes sockets in the background, so the name of an actor that just died may still be taken.
+        for attempt in range(20):
+            try:
+                self.socket.bind(endpoint)
+                return
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EADDRINUSE or attempt == 19:
+                    raise
+                time.sleep(0.05)
 
     def send(self, peer: bytes, kind: str, head: Head, array: NDArray[Any] | None = None) -> bool:
         """False if the peer is gone."""

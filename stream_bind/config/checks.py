@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stream_bind.adjust import Adjust
 from stream_bind.clock import SystemClock
 from stream_bind.config.document import Path
 from stream_bind.config.lanes import Lane, clip_spec, resolve_lane
@@ -80,7 +81,7 @@ def check_lanes(
     lanes = []
     for index, stream in streams.items():
         path: Path = ("streams", index)
-        for key, modalities in _ADJUSTMENTS.items():
+        for key, modalities in ADJUSTMENTS.items():
             if key in stream.model_fields_set and stream.modality not in modalities:
                 which = " and ".join(modalities)
                 problems.add((*path, key), f"is a setting of {which} streams; {stream.id!r} is {stream.modality}")
@@ -97,7 +98,7 @@ def check_lanes(
     return lanes
 
 
-_ADJUSTMENTS = {
+ADJUSTMENTS = {
     "rotate_deg": ("vision", "depth", "thermal"),
     "flip": ("vision", "depth", "thermal"),
     "channel": ("audio",),
@@ -182,7 +183,7 @@ def check_devices(
             problems.add((*path[:-1], "modality"), found)
             continue
         for name in _encoder_names(stream, encoders):
-            _check_axes(index, stream, spec, name, encoders[name], problems)
+            _check_adjustments(index, stream, spec, name, encoders[name], problems)
 
 
 def _check_files(settings: Any, device: Any, spec: StreamSpec, path: Path, problems: Problems) -> None:
@@ -204,22 +205,26 @@ def _check_files(settings: Any, device: Any, spec: StreamSpec, path: Path, probl
         device.close()
 
 
-def _check_axes(
+def _check_adjustments(
     index: int, stream: StreamConfig, spec: StreamSpec, name: str, encoder: EncoderConfig, problems: Problems
 ) -> None:
-    if stream.modality != "imu" or stream.missing_axes == "zero":
-        return
+    """Apply the stream's settings to what the device delivers, as the capture actor will."""
     try:
         wanted = clip_spec(encoder, stream.modality, stream.window.length_s).axes
     except (ConfigError, ValueError):
         return  # check_lanes has reported it
-    lacking = [axis for axis in wanted if axis not in spec.axes]
-    if lacking:
-        problems.add(
-            ("streams", index, "device"),
-            f"the encoder {name!r} needs {', '.join(lacking)}, which this {stream.device.type} does not deliver; "
-            "say `missing_axes: zero` on the stream to fill them with zeros",
-        )
+    path: Path = ("streams", index)
+    if any((*path, key) in problems for key in ADJUSTMENTS):
+        return
+    try:
+        Adjust(spec, **stream.adjust_settings(), wanted_axes=wanted)
+    except ConfigError as error:
+        message = str(error).removeprefix(f"{stream.id}: ")
+        key = message.partition(" ")[0]
+        if key in ADJUSTMENTS:
+            problems.add((*path, key), message.removeprefix(f"{key} "))
+        else:
+            problems.add((*path, "device"), message)
 
 
 def check_weights(encoders: Mapping[str, EncoderConfig], places: Mapping[str, Path], problems: Problems) -> None:

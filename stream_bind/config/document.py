@@ -62,7 +62,7 @@ class Document:
         for index, part in enumerate(path):
             if isinstance(node, Mapping):
                 if part not in node:
-                    return path[: index + 1] if index == len(path) - 1 else path[:index]
+                    return path[:index]
                 node = node[part]
             elif isinstance(node, list) and isinstance(part, int) and part < len(node):
                 node = node[part]
@@ -144,7 +144,8 @@ def _plain(node: Any, path: Path, document: Document, environ: Mapping[str, str]
         return float(node)
     if isinstance(node, str):
         return _interpolate(str(node), path, document, environ)
-    return str(node)  # a date or time stamp: the schema decides what text it wants
+    # YAML makes dates of some words; the schema wants the text.
+    return node.isoformat() if hasattr(node, "isoformat") else str(node)
 
 
 def _interpolate(text: str, path: Path, document: Document, environ: Mapping[str, str]) -> Any:
@@ -222,7 +223,7 @@ def _find(items: list[Any], parts: list[str]) -> tuple[int, int]:
             return int(parts[0]), 1
         raise ValueError(f"there is no item {parts[0]}; the list has {len(items)}, counted from 0")
     ids = [item.get("id") if isinstance(item, dict) else None for item in items]
-    for used in range(1, len(parts) + 1):
+    for used in range(len(parts), 0, -1):  # of `cam` and `cam.left` the longer one is meant
         name = ".".join(parts[:used])
         if name in ids:
             return ids.index(name), used

@@ -66,7 +66,8 @@ def pace_warning(
     remedies = [f"hops {factor} times as long ({_hops(lanes, factor)})"]
     alone = load - seconds[heavy.modality] * 1e9 / heavy.hop_ns / encoder.workers
     if alone < HEADROOM and len(lanes) > 1:
-        remedies.insert(0, f"hop_s: {_hop_alone(heavy, seconds, encoder.workers, alone):g} for {heavy.stream!r} alone")
+        hop_s = _hop_alone(heavy, lanes, seconds, encoder.workers, alone)
+        remedies.insert(0, f"hop_s: {hop_s:g} for {heavy.stream!r} alone")
     if _has_smaller(encoder.settings):
         remedies.append("`size: small`")
     remedies.append("a GPU (num_gpus: 1)")
@@ -81,10 +82,14 @@ def _hops(lanes: Sequence[Lane], factor: int) -> str:
     return ", ".join(f"{lane.stream}: {lane.hop_ns * factor / 1e9:g} s" for lane in lanes)
 
 
-def _hop_alone(lane: Lane, seconds: Mapping[str, float], workers: int, others: float) -> float:
-    """The least multiple of the lane's hop that fits into the time the other lanes leave."""
-    needed_s = seconds[lane.modality] / workers / (HEADROOM - others)
-    return math.ceil(needed_s * 1e9 / lane.hop_ns) * lane.hop_ns / 1e9
+def _hop_alone(lane: Lane, lanes: Sequence[Lane], seconds: Mapping[str, float], workers: int, others: float) -> float:
+    """The least multiple of the lane's hop that fits into the time the other lanes leave and lines up with theirs."""
+    needed_ns = seconds[lane.modality] / workers / (HEADROOM - others) * 1e9
+    rest = [other.hop_ns for other in lanes if other.stream != lane.stream]
+    hop_ns = math.ceil(needed_ns / lane.hop_ns) * lane.hop_ns
+    while any(hop_ns % other and other % hop_ns for other in rest):
+        hop_ns += lane.hop_ns
+    return hop_ns / 1e9
 
 
 def _has_smaller(settings: Any) -> bool:

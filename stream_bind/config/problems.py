@@ -55,19 +55,21 @@ class Problems:
 
     def __init__(self, document: Document) -> None:
         self.document = document
+        self._paths: set[Path] = set()
         self._found: list[tuple[tuple[int, int], str]] = []
         self._settled: set[Path] = set()
         for path, message in document.faults:
             self.add(path, message)
             self._settled.add(path)
 
-    def __len__(self) -> int:
-        return len(self._found)
+    def __contains__(self, path: Path) -> bool:
+        return path in self._paths
 
     def add(self, path: Path, message: str, *, key: bool = False) -> None:
         """A fault of the value at `path` (or of its key), or of the nearest thing above that is written down."""
         if path in self._settled:
             return  # an unset variable explains everything else about this value
+        self._paths.add(path)
         where = self.document.where(path, key=key)
         shown = show_path(path)
         line = f"{where.text}: {shown}: {message}" if shown else f"{where.text}: {message}"
@@ -79,7 +81,7 @@ class Problems:
         told: set[Path] = set()
         for details in error.errors(include_url=False):
             place = self.document.trim(path + tuple(details["loc"]))
-            if len(place) < len(path) + len(details["loc"]):
+            if details["type"] not in {"missing", "extra_forbidden"} and len(place) < len(path) + len(details["loc"]):
                 # Alternatives of one value: the first says enough, and knows the nearest word.
                 if place in told:
                     continue
@@ -93,10 +95,11 @@ class Problems:
             parent, name = loc[:-1], str(loc[-1])
             self.add(base + loc, unknown_key(name, known.get(parent, ())), key=True)
             return
-        path = self.document.trim(base + loc)
         if kind == "missing":
-            self.add(path, f"the key {loc[-1]!r} is missing" if loc else "this section is missing")
+            parent = self.document.trim(base + loc[:-1])
+            self.add((*parent, loc[-1]), f"the key {loc[-1]!r} is missing")
             return
+        path = self.document.trim(base + loc)
         self.add(path, _sentence(details, path))
 
     def sorted(self) -> tuple[str, ...]:

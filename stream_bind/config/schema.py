@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, field_validator, model_validator
 
 from stream_bind.config.problems import NAME_PATTERN
 from stream_bind.config.runtime import RuntimeConfig
@@ -107,6 +107,12 @@ class RestartConfig(Section):
     limit_s: float = Field(default=30.0, gt=0, le=86_400)
     """Longest wait."""
 
+    @model_validator(mode="after")
+    def _first_is_least(self) -> Self:
+        if self.first_s > self.limit_s:
+            raise ValueError(f"first_s ({self.first_s:g}) must not be longer than limit_s ({self.limit_s:g})")
+        return self
+
 
 class StreamConfig(Section):
     """One sensor: its device, its encoders and the corrections of its samples."""
@@ -135,12 +141,12 @@ class StreamConfig(Section):
     """Images: clockwise rotation that sets them upright."""
     flip: Literal["none", "horizontal", "vertical", "both"] = "none"
     """Images: mirroring, after the rotation."""
-    channel: int | Literal["mix"] = "mix"
-    """Audio: one channel, counted from 0, or the mean of all."""
-    axes: tuple[str, ...] | None = None
-    """IMU: for each axis of the body (x forward, y left, z up) the sensor's axis and sign, such as [-y, x, z]."""
-    mounting: tuple[tuple[float, ...], ...] | None = None
-    """IMU: 3 x 3 rotation from sensor to body, row by row, after `axes`."""
+    channel: int | Literal["mean"] | None = None
+    """Audio: one channel, counted from 0, or `mean` of all; absent: the encoder's choice (ImageBind: the first)."""
+    axes: tuple[str, ...] | dict[str, str] | None = None
+    """IMU: the sensor's axis and sign for each of the body's x (forward), y (left), z (up), such as ["-y", x, z]."""
+    mounting: tuple[float, ...] | tuple[tuple[float, ...], ...] | None = None
+    """IMU: turn from sensor to body after `axes`: [roll, pitch, yaw] in degrees, or a 3 x 3 rotation by rows."""
     missing_axes: Literal["error", "zero"] = "error"
     """IMU: whether columns the encoder needs and the sensor lacks are refused or filled with zeros."""
     group: Name | None = None
@@ -164,7 +170,7 @@ class StreamConfig(Section):
 
     @field_validator("channel", mode="after")
     @classmethod
-    def _channel_from_zero(cls, value: int | str) -> int | str:
+    def _channel_from_zero(cls, value: int | str | None) -> int | str | None:
         if isinstance(value, int) and value < 0:
             raise ValueError(f"channels count from 0, found {value}")
         return value

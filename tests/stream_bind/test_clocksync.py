@@ -263,7 +263,7 @@ def test_the_sample_counter_follows_true_time_within_half_a_millisecond(ppm, wit
         strict=True,
     )
     error_ms = (np.array([t[0] for t in stamps]) - start) / MS
-    # Measured: with ADC time 0.5 ms in the first minute (drift before the slope is known), 0.005 after; without 1.4, 0.01.
+    # Measured: with ADC time 0.5 ms in the first minute (before the slope is known), 0.005 after; without 1.4, 0.01.
     assert np.abs(error_ms).max() < (1 if with_adc else 5)
     assert np.abs(error_ms[6000:]).max() < 0.5
     assert not any(gaps)

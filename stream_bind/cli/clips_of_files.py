@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stream_bind.errors import ClipError, ConfigError, EndOfStream
 
-__all__ = ["FileClip", "clips_of", "modality_of"]
+__all__ = ["FileClip", "checked", "clips_of", "modality_of"]
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 VIDEOS = {".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"}
@@ -58,10 +58,13 @@ def modality_of(path: Path, wanted: str | None) -> str:
     )
 
 
-def clips_of(path: Path, modality: str, model: str, settings: Any, hop_s: float | None) -> Iterator[FileClip]:
+def clips_of(
+    path: Path, modality: str, model: str, settings: Any, hop_s: float | None, driver: Mapping[str, Any] | None = None
+) -> Iterator[FileClip]:
     """The clips of one file: the first window alone, or one every `hop_s`. Settings are the encoder's (pydantic).
 
-    A file shorter than one window gives one clip with its coverage. DeviceError, ClipError name the file.
+    driver: settings of the file's driver; those it does not have are passed over. A file shorter than one window gives
+    one clip with its coverage. DeviceError, ClipError and ConfigError name the file.
     """
     from stream_bind.clock import ManualClock
     from stream_bind.messages import Missing
@@ -83,7 +86,8 @@ def clips_of(path: Path, modality: str, model: str, settings: Any, hop_s: float 
         given["modality"] = modality
     if is_still:
         given["duration_s"] = maker.spec.length_s
-    device: Any = entry.cls(entry.config(**given), path.name, ManualClock(start_ns))
+    given |= {key: value for key, value in (driver or {}).items() if key in entry.config.model_fields}  # type: ignore[attr-defined]
+    device: Any = entry.cls(checked(entry.config, given, str(path)), path.name, ManualClock(start_ns))
     device.open()
     try:
         spec = device.spec
@@ -112,6 +116,24 @@ def clips_of(path: Path, modality: str, model: str, settings: Any, hop_s: float 
             yield _clip(path, modality, maker, short, spec, start_ns)
     finally:
         device.close()
+
+
+def checked(model: Any, given: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> Any:
+    """Validated settings (a pydantic model); ConfigError with a line for each fault, `source` first."""
+    from pydantic import ValidationError
+
+    from stream_bind.config.document import Document, apply_overrides
+    from stream_bind.config.problems import Problems
+
+    document = Document(dict(given), source)
+    apply_overrides(document, overrides)
+    try:
+        return model.model_validate(document.data)
+    except ValidationError as error:
+        problems = Problems(document)
+        problems.add_validation(error, (), {(): model.model_fields})
+        problems.raise_if_any()
+        raise
 
 
 def _results(device: Any, windower: Any) -> Iterator[list[Any]]:

@@ -34,6 +34,10 @@ def embed_command(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value, of the encoder's settings.")] = None,
+    driver: Annotated[
+        list[str] | None,
+        typer.Option(help="key=value, of the files' drivers, such as accel_unit=g or depth_unit_m=0.001."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write the vectors here as .npy, (n, d) float32, one row a line."),
@@ -48,7 +52,10 @@ def embed_command(
         raise typer.BadParameter(f"{output} should end in .npy", param_hint="--output")
     config = _encoder_config(model, weights, device, settings or [])
     # Clips are small and weights are not: what is wrong with a file shows before anything is loaded.
-    clips = [clip for path in files or () for clip in clips_of(path, modality_of(path, modality), model, config, hop)]
+    own = _driver_settings(driver or [])
+    clips = [
+        clip for path in files or () for clip in clips_of(path, modality_of(path, modality), model, config, hop, own)
+    ]
     rows: list[dict[str, Any]] = [{"source": "text", "modality": "text", "text": words} for words in text or ()]
     rows += [
         {"source": c.source, "modality": c.modality, "start_s": c.start_s, "end_s": c.end_s, "coverage": c.coverage}
@@ -69,25 +76,25 @@ def embed_command(
 
 
 def _encoder_config(model: str, weights: str | None, device: str, settings: list[str]) -> Any:
-    """The encoder's validated settings. ConfigError, a line for each fault."""
-    from pydantic import ValidationError
-
-    from stream_bind.config.document import Document, apply_overrides
-    from stream_bind.config.problems import Problems
+    from stream_bind.cli.clips_of_files import checked
     from stream_bind.registry import ENCODERS
 
-    entry: Any = ENCODERS.get(model)
-    fields = entry.config.model_fields
-    given: dict[str, Any] = {"model": model, "weights": weights, "device": device}
-    document = Document({key: value for key, value in given.items() if key in fields and value is not None}, "embed")
-    apply_overrides(document, settings)
-    try:
-        return entry.config.model_validate(document.data)
-    except ValidationError as error:
-        problems = Problems(document)
-        problems.add_validation(error, (), {(): fields})
-        problems.raise_if_any()
-        raise
+    config: Any = ENCODERS.get(model).config
+    given = {"model": model, "weights": weights, "device": device}
+    known = {key: value for key, value in given.items() if key in config.model_fields and value is not None}
+    return checked(config, known, f"encoder {model}", settings)
+
+
+def _driver_settings(words: list[str]) -> dict[str, Any]:
+    from stream_bind.config.document import parse_scalar
+
+    settings = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"expected KEY=VALUE, found {word!r}", param_hint="--driver")
+        settings[key.strip()] = parse_scalar(value)
+    return settings
 
 
 def _embed(model: str, config: Any, texts: list[str], clips: list[Any]) -> tuple[Any, Any]:

@@ -87,8 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in args:
             raise
         return _fail(error)
-    except BrokenPipeError:
-        # Whoever read our output (head, less) has gone; a second attempt to flush at exit must not complain.
+    except SystemExit as error:
+        # Whoever read our output (head, less) has gone, which typer turns into a failure; it is none of ours.
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

@@ -12,7 +12,7 @@ import zmq.asyncio
 
 from stream_bind.wire.bound import Bound
 from stream_bind.wire.message import Message
-from stream_bind.wire.subscription import SAY_WAITING_S, Data, Subscription, deadline, until, wait_ms
+from stream_bind.wire.subscription import SAY_WAITING_S, Data, Subscription, deadline, until
 
 __all__ = ["AsyncSubscriber"]
 
@@ -108,7 +108,8 @@ class AsyncSubscriber(Subscription):
         try:
             frames = self._now.recv_multipart(zmq.NOBLOCK)
         except zmq.Again:
-            if not await self._async.poll(wait_ms(until_ns, self._clock)):
+            if not await self._async.poll(self._wait_ms(until_ns)):
+                self._redial_if_silent()
                 return None
             frames = self._now.recv_multipart(zmq.NOBLOCK)
         return self._take(frames)

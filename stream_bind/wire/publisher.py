@@ -38,9 +38,11 @@ HEARTBEAT_S = 1.0
 
 _MAX_WELCOME = 64
 """Bytes of a `~` topic that are answered; our subscribers use 17."""
-# ZMTP keep-alive: free the queue of a subscriber whose machine went away without a word. Generous, because a subscriber
-# stuck in its own work at its high-water mark answers no ping either and should not be cut off for a short pause.
-_PING_MS, _PING_TIMEOUT_MS = 5_000, 30_000
+# Free the queue of a subscriber whose machine went away silently. By TCP's own means: ZMTP heartbeats would cut off
+# one that is merely stuck at its high-water mark (subscription.py has the rest). Linux counts a closed window too, so
+# this is also how long a subscriber may stall before it has to connect again.
+_KEEPALIVE_IDLE_S, _KEEPALIVE_EVERY_S, _KEEPALIVE_TRIES = 10, 5, 4
+_UNACKNOWLEDGED_MS = 120_000
 
 
 class Publisher:
@@ -98,8 +100,11 @@ class Publisher:
         # Verbose, so that the second subscriber of a topic is seen too; verboser, so that the count goes down again.
         self.socket.setsockopt(zmq.XPUB_VERBOSER, 1)
         self.socket.setsockopt(zmq.SNDHWM, hwm)
-        self.socket.setsockopt(zmq.HEARTBEAT_IVL, _PING_MS)
-        self.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _PING_TIMEOUT_MS)
+        self.socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        self.socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, _KEEPALIVE_IDLE_S)
+        self.socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, _KEEPALIVE_EVERY_S)
+        self.socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, _KEEPALIVE_TRIES)
+        self.socket.setsockopt(zmq.TCP_MAXRT, _UNACKNOWLEDGED_MS)
         self.socket.setsockopt(zmq.IPV6, int(is_ipv6(endpoint)))
         try:
             self.socket.bind(endpoint)

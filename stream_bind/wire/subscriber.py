@@ -21,7 +21,6 @@ from stream_bind.wire.subscription import (
     Subscription,
     deadline,
     until,
-    wait_ms,
 )
 
 __all__ = ["DEFAULT_ENDPOINT", "AsyncSubscriber", "Bound", "Subscriber"]
@@ -113,7 +112,8 @@ class Subscriber(Subscription):
         try:
             frames = self._socket.recv_multipart(zmq.NOBLOCK)
         except zmq.Again:
-            if not self._socket.poll(wait_ms(until_ns, self._clock)):
+            if not self._socket.poll(self._wait_ms(until_ns)):
+                self._redial_if_silent()
                 return None
             frames = self._socket.recv_multipart()
         return self._take(frames)

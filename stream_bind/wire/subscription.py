@@ -18,7 +18,7 @@ from stream_bind.wire.intake import Intake
 from stream_bind.wire.message import Announcement, Message, decode_header
 from stream_bind.wire.sequence import Loss
 
-__all__ = ["DEFAULT_ENDPOINT", "SAY_WAITING_S", "Data", "Subscription", "deadline", "until", "wait_ms"]
+__all__ = ["DEFAULT_ENDPOINT", "SAY_WAITING_S", "SILENCE_S", "Data", "Subscription", "deadline", "until"]
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,14 @@ SAY_WAITING_S = 2.0
 
 # Reconnect after a publisher's restart: 4-17 ms with a first interval of 10 ms, 53-126 ms with 100 (measured).
 _RECONNECT_MS, _RECONNECT_MAX_MS = 10, 1000
-# A link that is open but dead (cable pulled, laptop asleep) is given up and made anew after this long.
-_PING_MS, _PING_TIMEOUT_MS = 2_000, 10_000
+
+SILENCE_S = 10.0
+"""A publisher sends a heartbeat every second; a link silent for so long is made anew (cable pulled, laptop asleep).
+
+ZMTP's own heartbeats (ZMQ_HEARTBEAT_IVL) are no way to find that out: on a socket at its high-water mark they take the
+unread answers for a dead peer, and the reconnect that follows aborts the process (libzmq 4.3.5, "Assertion failed:
+_input_stopped", libzmq#3937; seen here after a stall of 10 s).
+"""
 
 Data = Embedding | Event
 
@@ -62,6 +68,7 @@ class Subscription:
         self.timeout_s = timeout_s
         self._clock = clock or SystemClock()
         self._intake = Intake(topics, on_loss)
+        self._silent_ns = self._clock.monotonic_ns() + round(SILENCE_S * 1e9)
         self._ready: deque[tuple[Data, list[bytes]]] = deque()
         self._frames: list[bytes] = []
         self._own_context = context is None
@@ -71,8 +78,6 @@ class Subscription:
         self._socket.setsockopt(zmq.RCVHWM, hwm)
         self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
-        self._socket.setsockopt(zmq.HEARTBEAT_IVL, _PING_MS)
-        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _PING_TIMEOUT_MS)
         self._socket.setsockopt(zmq.IPV6, int(endpoint.startswith("tcp://[")))
         try:
             self._socket.connect(endpoint)
@@ -149,10 +154,25 @@ class Subscription:
 
     def _take(self, frames: list[bytes]) -> Message | None:
         """Book a message. Data is put into the queue if it is wanted, everything else only noted."""
+        self._silent_ns = self._clock.monotonic_ns() + round(SILENCE_S * 1e9)
         message = self._intake.take(frames)
         if isinstance(message, Data) and self._intake.wants(frames[0].decode("ascii")):
             self._ready.append((message, frames))
         return message
+
+    def _wait_ms(self, until_ns: float) -> int:
+        """How long to poll, in whole milliseconds, rounded up so that a wait never ends just before its time."""
+        return max(0, math.ceil((min(until_ns, self._silent_ns) - self._clock.monotonic_ns()) / 1e6))
+
+    def _redial_if_silent(self) -> None:
+        """Called when a poll found nothing. libzmq sends the subscriptions again on the new link."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns < self._silent_ns:
+            return
+        self._silent_ns = now_ns + round(SILENCE_S * 1e9)
+        if not self.endpoint.startswith("inproc://"):
+            self._socket.disconnect(self.endpoint)
+            self._socket.connect(self.endpoint)
 
     def _pop(self) -> Data:
         message, self._frames = self._ready.popleft()
@@ -191,10 +211,3 @@ def until(start_ns: int, timeout_s: float | None) -> float:
 def deadline(binder: Binder) -> float:
     due_ns = binder.deadline_ns()
     return math.inf if due_ns is None else due_ns
-
-
-def wait_ms(until_ns: float, clock: Clock) -> int | None:
-    """For zmq's poll: whole milliseconds, rounded up so that a wait never ends just before its time."""
-    if until_ns == math.inf:
-        return None
-    return max(0, math.ceil((until_ns - clock.monotonic_ns()) / 1e6))

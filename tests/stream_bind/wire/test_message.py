@@ -174,11 +174,13 @@ def embeddings(draw):
     )
 
 
+@settings(deadline=None)
 @given(embeddings())
 def test_an_embedding_comes_back_as_it_went(embedding):
     assert same(decode(encode_embedding(embedding)), embedding)
 
 
+@settings(deadline=None)
 @given(embeddings())
 def test_half_precision_keeps_a_vector_to_a_thousandth(embedding):
     frames = encode_embedding(embedding, "<f2")
@@ -302,7 +304,7 @@ def test_junk_is_refused_in_a_sentence(frames):
     assert len(str(caught.value)) < 400
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=4))
 def test_random_frames_raise_nothing_but_wire_errors(frames):
     try:
@@ -311,7 +313,7 @@ def test_random_frames_raise_nothing_but_wire_errors(frames):
         pass
 
 
-@settings(max_examples=600)
+@settings(max_examples=600, deadline=None)
 @given(st.sampled_from(sorted(MESSAGES)), st.data())
 def test_damaged_frames_raise_nothing_but_wire_errors(name, data):
     frames = [bytearray(frame) for frame in MESSAGES[name][1]()]

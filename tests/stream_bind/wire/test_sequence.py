@@ -86,7 +86,7 @@ OPS = st.lists(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(OPS)
 def test_exactly_what_was_dropped_is_reported(ops):
     tracker = SequenceTracker()

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+import zmq
 
 from stream_bind.errors import WireError
 from stream_bind.messages import Embedding, Event
@@ -177,6 +178,27 @@ def test_damaged_messages_are_counted_and_passed_over(wire, vector, drain, caplo
 def test_waiting_ends_with_a_sentence_when_it_is_given_a_time(caplog):
     with pytest.raises(WireError, match=r"no publisher answered at tcp://127\.0\.0\.1:9 within 0\.05 s"):
         Subscriber("tcp://127.0.0.1:9", timeout_s=0.05).__enter__()
+
+
+def test_a_silent_link_is_made_anew(tcp, vector, join, monkeypatch):
+    publisher = tcp.publisher()
+    subscriber = tcp.joined(publisher)
+    monkeypatch.setattr("stream_bind.wire.subscription.SILENCE_S", 0.05)
+    publisher.beat()
+    while subscriber.recv(0.01) is None and not publisher.socket.poll(0):
+        pass
+    subscriber._intake.live = False
+    join(publisher, subscriber)
+    publisher.publish(vector("cam", 0))
+    assert subscriber.recv(2).window == 0
+    assert subscriber.lost == 0
+
+
+def test_no_zmtp_heartbeats_which_abort_a_stalled_subscriber(tcp):
+    # libzmq#3937: a subscriber at its high-water mark for longer than the timeout dies of a failed assertion.
+    publisher = tcp.publisher()
+    assert tcp.subscriber(publisher)._socket.getsockopt(zmq.HEARTBEAT_IVL) == 0
+    assert publisher.socket.getsockopt(zmq.HEARTBEAT_IVL) == 0
 
 
 def test_receiving_ends_without_a_message_after_its_time(wire):

@@ -143,7 +143,7 @@ class AudioFile(Recording):
             first = True
             for data, pts_ns, lost in self._decoded(media, track):
                 expected_ns = anchor_ns + counted * 1_000_000_000 // rate_hz
-                if pts_ns is not None and (first or abs(pts_ns - expected_ns) > _REANCHOR_NS):
+                if pts_ns is not None and (first or lost or abs(pts_ns - expected_ns) > _REANCHOR_NS):
                     gap = gap or (not first and pts_ns > expected_ns)
                     anchor_ns, counted = pts_ns, 0
                 first = False

@@ -8,9 +8,6 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from stream_bind.adjust import Adjust
-from stream_bind.restart import Backoff
-
 from actors.inbox import Inbox
 from actors.lane import Lane
 from actors.mailbox import WorkerLink
@@ -27,9 +24,11 @@ from actors.transport import (
     clip_head,
     incarnation,
 )
+from stream_bind.adjust import Adjust
 from stream_bind.clock import Clock
 from stream_bind.messages import Clip, Notice
 from stream_bind.registry import DEVICES, ENCODERS
+from stream_bind.restart import Backoff
 
 __all__ = ["CaptureWorker"]
 

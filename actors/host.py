@@ -11,9 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from stream_bind.restart import Backoff
-
 from stream_bind.errors import StreamBindError
+from stream_bind.restart import Backoff
 
 __all__ = ["Host"]
 

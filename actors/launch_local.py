@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from actors.capture import CaptureWorker
@@ -14,6 +15,8 @@ from stream_bind.errors import StreamBindError
 
 __all__ = ["LocalLauncher"]
 
+SWITCH_S = 0.0005
+
 
 class LocalLauncher:
     """Every worker in a thread; a worker that crashes is started again with back-off."""
@@ -24,18 +27,21 @@ class LocalLauncher:
 
     def start(self, plan: RunPlan) -> None:
         clock = self._clock or SystemClock(plan.clock_offset_ns)
+        # A thread that computes in Python gives the interpreter up only this often: 5 ms by default, which is what a
+        # sensor loop would wait for it.
+        sys.setswitchinterval(SWITCH_S)
         publisher = Host("publish", lambda _: PublishWorker(plan.publisher, clock))
         self._hosts.append(("publish", publisher))
         publisher.start()
         publisher.opened.wait(10.0)
         if publisher.fatal:
             raise StreamBindError(publisher.fatal)
-        for capture in plan.captures:
-            host = Host(capture.name, lambda again, c=capture: CaptureWorker(c, clock, restarted=again))  # type: ignore[misc]
-            self._hosts.append(("capture", host))
         for encode in plan.encoders:
             host = Host(encode.name, lambda _, e=encode: EncodeWorker(e, clock))  # type: ignore[misc]
             self._hosts.append(("encode", host))
+        for capture in plan.captures:
+            host = Host(capture.name, lambda again, c=capture: CaptureWorker(c, clock, restarted=again))  # type: ignore[misc]
+            self._hosts.append(("capture", host))
         for _, host in self._hosts[1:]:
             host.start()
 

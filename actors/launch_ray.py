@@ -105,13 +105,13 @@ class RayLauncher:
         self._init(plan)
         offset_ns = plan.clock_offset_ns
         self._place("publish", "publish", PublishActor, plan.publisher, offset_ns, {"num_cpus": 0})
-        for capture in plan.captures:
-            where = _where(capture.node, capture.resources)
-            self._place("capture", capture.name, CaptureActor, capture, offset_ns, {"num_cpus": 0, **where})
-        for encode in plan.encoders:
+        for encode in plan.encoders:  # before the sensors: importing torch takes longer than opening them
             where = _where(encode.node, encode.resources)
             wants = {"num_cpus": encode.num_cpus, "num_gpus": encode.num_gpus, **where}
             self._place("encode", encode.name, EncodeActor, encode, offset_ns, wants)
+        for capture in plan.captures:
+            where = _where(capture.node, capture.resources)
+            self._place("capture", capture.name, CaptureActor, capture, offset_ns, {"num_cpus": 0, **where})
 
     def _init(self, plan: RunPlan) -> None:
         common: dict[str, Any] = {

@@ -76,6 +76,9 @@ class EncodePlan:
     max_batch: int = 8
     batch_wait_s: float = 0.005
     threads: int | None = None
+    """Threads of CPU arithmetic; None leaves one core to the sensors and shares the rest among the workers."""
+    workers: int = 1
+    """How many workers this encoder has."""
     nice: int = 5
     num_gpus: float = 0.0
     num_cpus: float = 0.0

@@ -135,6 +135,7 @@ class PublishWorker:
             "name": "publish",
             "life": self.life,
             "fatal": self.fatal,
+            "done": self.done,
             "epoch": self.publisher.epoch,
             "endpoint": self.publisher.endpoint,
             "subscribers": self.publisher.subscribers,

@@ -12,11 +12,10 @@ from stream_bind.errors import DeviceError, EndOfStream, StreamBindError
 from stream_bind.messages import Notice
 
 if TYPE_CHECKING:
-    from stream_bind.adjust import Adjust
-    from stream_bind.restart import Backoff
-
     from devices.base import Device
+    from stream_bind.adjust import Adjust
     from stream_bind.clock import Clock
+    from stream_bind.restart import Backoff
 
 __all__ = ["Reader"]
 

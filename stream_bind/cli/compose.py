@@ -159,6 +159,7 @@ def _encode_plans(
                 max_batch=encoder.max_batch,
                 batch_wait_s=encoder.batch_wait_ms / 1e3,
                 threads=encoder.threads,
+                workers=encoder.workers,
                 num_gpus=encoder.num_gpus,
                 num_cpus=encoder.num_cpus,
                 node=encoder.node,

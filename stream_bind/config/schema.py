@@ -64,7 +64,7 @@ class EncoderConfig(Section):
     num_cpus: float = Field(default=0.0, ge=0, le=1024)
     """CPU cores one worker reserves with Ray."""
     threads: int | None = Field(default=None, ge=1, le=1024)
-    """Threads of one worker's CPU arithmetic; absent: the cores divided by the workers."""
+    """Threads of one worker's CPU arithmetic; absent: all cores but one, shared among the workers."""
     node: str | None = None
     """Name or address of the Ray node the workers run on; absent: any."""
     resources: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)

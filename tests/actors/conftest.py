@@ -1,4 +1,4 @@
-"""A rig in one process whose sensor and model are at the edge of the test: real sockets and real workers between them."""
+"""A rig in one process whose sensor and model are at the edge of the test; real sockets and workers between them."""
 
 from __future__ import annotations
 

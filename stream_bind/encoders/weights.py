@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import pickle
 from collections.abc import Callable, Mapping
@@ -25,6 +26,7 @@ __all__ = ["Checkpoint", "assign", "file_digest", "find_weights", "model_cache"]
 
 PULL = "get the published file with `stream-bind models pull {name}`"
 BLOCK = 1 << 22
+SMALL_TENSOR = 1 << 16
 
 
 def model_cache() -> Path:
@@ -118,13 +120,19 @@ def assign(
     loaded = {}
     for key in expected:
         tensor = checkpoint.tensor(key)
-        if not key.endswith(".mask") and not bool(torch.isfinite(tensor).all()):
+        if not key.endswith(".mask") and not _finite(tensor):
             raise WeightsError(
                 f"{checkpoint.name}: weights {checkpoint.path} hold values that are not finite in {key}; "
                 f"{PULL.format(name=checkpoint.name)}"
             )
-        loaded[key] = tensor.to(device=device, dtype=dtype_of(key))
+        # One small tensor that stays as it is (a scale) would keep the whole file mapped beside converted ones.
+        loaded[key] = tensor.to(device=device, dtype=dtype_of(key), copy=tensor.numel() < SMALL_TENSOR)
     module.load_state_dict(loaded, strict=True, assign=True)
+
+
+def _finite(tensor: Tensor) -> bool:
+    """Whether every value is finite, without a temporary of the tensor's size."""
+    return all(math.isfinite(float(edge)) for edge in torch.aminmax(tensor))
 
 
 def _fault(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> str:

@@ -118,13 +118,13 @@ class ImageBindConfig:
 
 SMALL = {
     "vision_embed_dim": 128,
-    "vision_num_blocks": 3,
+    "vision_num_blocks": 2,
     "vision_num_heads": 4,
     "text_embed_dim": 64,
     "text_num_blocks": 3,
     "text_num_heads": 2,
     "audio_embed_dim": 128,
-    "audio_num_blocks": 3,
+    "audio_num_blocks": 2,
     "audio_num_heads": 4,
     "depth_embed_dim": 96,
     "depth_num_blocks": 2,

@@ -19,7 +19,7 @@ from stream_bind.encoders.imagebind.clips import AudioClips, DepthClips, ImuClip
 from stream_bind.encoders.imagebind.random_weights import random_tensor
 from stream_bind.encoders.imagebind.settings import ImageBindEncoderConfig
 from stream_bind.encoders.preprocess import fbank, frames
-from stream_bind.errors import ConfigError, EncoderError
+from stream_bind.errors import ConfigError, EncoderError, WeightsError
 from stream_bind.registry import register_encoder
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ class ImageBindEncoder:
     def __init__(self, name: str, config: ImageBindEncoderConfig) -> None:
         self.name, self.config = name, config
         self._branches: dict[str, ImageBind] = {}
-        self._checkpoint: Checkpoint | None = None
         self._tokenizer: ClipTokenizer | None = None
         self._model = ""
 
@@ -121,9 +120,11 @@ class ImageBindEncoder:
         self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None  # type: ignore[no-untyped-call]
         if not self._model:
             self._model = self._identity()
-        for modality in wanted:
-            if modality not in self._branches:
-                self._branches[modality] = self._load_branch(modality)
+        missing = [modality for modality in dict.fromkeys(wanted) if modality not in self._branches]
+        # Opened for this call only: a file kept open would keep its float32 pages beside half-precision branches.
+        checkpoint = self._open_checkpoint() if missing and self.trained else None
+        for modality in missing:
+            self._branches[modality] = self._load_branch(modality, checkpoint)
 
     def embed(self, modality: str, clips: NDArray[Any] | Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         """(n, *clip) packed clips to (n, dim) float32 unit vectors.
@@ -180,7 +181,6 @@ class ImageBindEncoder:
 
     def close(self) -> None:
         self._branches.clear()
-        self._checkpoint = None
 
     def _run(self, branch: ImageBind, modality: str, clips: NDArray[Any]) -> NDArray[np.float32]:
         import torch
@@ -221,17 +221,24 @@ class ImageBindEncoder:
             raise EncoderError(f"encoder {self.name}: {modality} is not loaded (loaded: {loaded}); call load() with it")
         return self._branches[modality]
 
-    def _load_branch(self, modality: str) -> ImageBind:
+    def _open_checkpoint(self) -> Checkpoint:
+        from stream_bind.encoders.weights import Checkpoint
+
+        checkpoint = Checkpoint(self._weights_path(), "imagebind")
+        _show_licence()
+        return checkpoint
+
+    def _load_branch(self, modality: str, checkpoint: Checkpoint | None) -> ImageBind:
         import torch
 
         from stream_bind.encoders.imagebind.model import ImageBind
 
         with torch.device("meta"):
             branch = ImageBind(replace(self.config.architecture(), modalities=(modality,)))
-        if self.config.weights == "random":
+        if checkpoint is None:
             branch.load_state_dict(self._random_state(branch), strict=True, assign=True)
         else:
-            self._load_weights(branch, modality)
+            self._load_weights(branch, modality, checkpoint)
         return branch.eval().requires_grad_(False)
 
     def _random_state(self, branch: ImageBind) -> dict[str, torch.Tensor]:
@@ -243,12 +250,8 @@ class ImageBindEncoder:
             state[key] = tensor.to(device=self._device, dtype=self._dtype_of(key))
         return state
 
-    def _load_weights(self, branch: ImageBind, modality: str) -> None:
-        from stream_bind.encoders.weights import Checkpoint, assign
-
-        if self._checkpoint is None:
-            self._checkpoint = Checkpoint(self._weights_path(), "imagebind")
-            _show_licence()
+    def _load_weights(self, branch: ImageBind, modality: str, checkpoint: Checkpoint) -> None:
+        from stream_bind.encoders.weights import assign
 
         def concerns(key: str) -> bool:
             # Keys of no known branch belong to nobody: they are reported with whichever branch loads.
@@ -260,7 +263,9 @@ class ImageBindEncoder:
             )
             return not known or parts[1] == modality
 
-        assign(branch, self._checkpoint, wanted=concerns, device=self._device, dtype_of=self._dtype_of)
+        assign(branch, checkpoint, wanted=concerns, device=self._device, dtype_of=self._dtype_of)
+        if modality == "text" and not branch.mask_is_causal():
+            raise WeightsError(f"imagebind: weights {checkpoint.path} hold a text mask that is not causal")
 
     def _dtype_of(self, key: str) -> torch.dtype:
         """Scales and the mask stay float32; everything else takes the computation's precision."""

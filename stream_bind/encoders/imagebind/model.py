@@ -178,6 +178,11 @@ class ImageBind(nn.Module):
         post = self._postprocessor(modality)
         return Stages(tokens, trunk, head, post.unit(head), mean_of_clips(post(head), n_clips))
 
+    def mask_is_causal(self) -> bool:
+        """Whether the loaded text mask is the causal one that attention assumes."""
+        mask = self.get_submodule("modality_preprocessors.text").get_buffer("mask")
+        return bool(torch.equal(mask, torch.full_like(mask, -math.inf).triu(1)))
+
     def _embed(self, modality: str, x: Tensor) -> Tensor:
         self._require(modality, x)
         clips, n_clips = (x.flatten(0, 1), x.shape[1]) if x.ndim >= 5 else (x, 1)

@@ -230,7 +230,7 @@ class TextPreprocessor(nn.Module):
         super().__init__()
         self.token_embedding = nn.Embedding(VOCABULARY_SIZE, dim)
         self.pos_embed = nn.Parameter(torch.empty(1, CONTEXT_LENGTH, dim))
-        # The checkpoint carries the causal mask; attention makes its own, loading verifies that they agree.
+        # The checkpoint carries the causal mask; attention makes its own, the encoder checks that they agree.
         self.register_buffer("mask", torch.full((CONTEXT_LENGTH, CONTEXT_LENGTH), -math.inf).triu_(1))
         nn.init.normal_(self.token_embedding.weight, std=0.02)
         nn.init.normal_(self.pos_embed, std=0.01)

@@ -102,6 +102,14 @@ def test_keys_of_nobody_are_reported(tmp_path, state):
         encoder(["imu"], weights=str(path))
 
 
+def test_a_text_mask_that_is_not_causal_is_refused(tmp_path, state):
+    path = tmp_path / "odd.safetensors"
+    mask = torch.zeros_like(state["modality_preprocessors.text.mask"])
+    save_file(state | {"modality_preprocessors.text.mask": mask}, path)
+    with pytest.raises(WeightsError, match="not causal"):
+        encoder(["text"], weights=str(path))
+
+
 def test_a_checkpoint_of_other_dimensions_is_refused(weights):
     with pytest.raises(WeightsError, match="should have shape"):
         encoder(["imu"], weights=str(weights), size={**SIZE, "out_embed_dim": 64})

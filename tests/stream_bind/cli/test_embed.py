@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stream_bind.cli.clips_of_files import modality_of
+from stream_bind.cli.clips_of_files import clips_of, modality_of
 from stream_bind.cli.main import main
+from stream_bind.encoders.imagebind.encoder import ImageBindEncoder
+from stream_bind.encoders.imagebind.settings import ImageBindEncoderConfig, VisionSettings
 from stream_bind.errors import ConfigError
 
 SMALL = ["--weights", "random", "--set", "size=small", "--device", "cpu"]
@@ -50,6 +52,14 @@ def test_files_of_all_kinds_become_unit_vectors_of_one_size(files, capsys):
         assert np.linalg.norm(row["vector"]) == pytest.approx(1, abs=1e-5)
         assert row["coverage"] == pytest.approx(1, abs=0.02)
         assert row["trained"] is False
+
+
+def test_a_picture_takes_the_models_path_for_stills_not_for_video(files):
+    config = ImageBindEncoderConfig(weights="random", size="small")
+    (clip,) = clips_of(files / "picture.png", "vision", "imagebind", config, None)
+    still = config.model_copy(update={"vision": VisionSettings(frames=1)})
+    assert clip.array.shape == ImageBindEncoder.clip_maker(still, "vision").spec.shape
+    assert clip.array.shape != ImageBindEncoder.clip_maker(config, "vision").spec.shape
 
 
 def test_untrained_vectors_say_so_on_stderr(files, capsys):

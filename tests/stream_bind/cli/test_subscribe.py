@@ -21,12 +21,12 @@ HOP = 500_000_000
 
 
 class Rig:
-    """Publishes `messages` once somebody listens, then goes on beating until it is closed."""
+    """Publishes `messages` `delay_s` after somebody listens, then goes on beating until it is closed."""
 
-    def __init__(self, endpoint, messages):
+    def __init__(self, endpoint, messages, delay_s=0.0):
         self.publisher = Publisher(endpoint, "bench")
         self.endpoint = self.publisher.endpoint
-        self._messages = messages
+        self._messages, self._delay_s = messages, delay_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -40,10 +40,13 @@ class Rig:
         self.publisher.close(0)
 
     def _run(self):
-        waiting = list(self._messages)
+        waiting, heard = list(self._messages), None
         while not self._stop.is_set():
             self.publisher.beat()
             if waiting and self.publisher.subscribers:
+                heard = heard or time.monotonic()
+                if time.monotonic() - heard < self._delay_s:
+                    continue
                 for message in waiting:
                     (self.publisher.publish if isinstance(message, Embedding) else self.publisher.event)(message)
                 waiting = []
@@ -104,18 +107,10 @@ def test_a_topic_prefix_narrows_what_comes(rig, capsys):
     assert {json.loads(line)["topic"] for line in capsys.readouterr().out.splitlines()} == {"emb/bench/cam/ib/"}
 
 
-def test_idle_exit_counts_from_the_first_message(capsys, tmp_path):
-    endpoint = f"ipc://{tmp_path}/late"
-    result = []
-    thread = threading.Thread(
-        target=lambda: result.append(main(["subscribe", endpoint, "--idle-exit", "300ms", "--json"]))
-    )
-    thread.start()
-    time.sleep(0.8)  # more than the idle time: nothing has come yet, so it must still wait
-    assert thread.is_alive()
-    with Rig(endpoint, MESSAGES):
-        thread.join(20)
-    assert result == [0]
+def test_idle_exit_counts_from_the_first_message(capsys):
+    # The rig is silent for twice the idle time before it sends anything, and for ever after that.
+    with Rig("tcp://127.0.0.1:*", MESSAGES, delay_s=0.8) as rig:
+        assert main(["subscribe", rig.endpoint, "--idle-exit", "400ms", "--json"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 

@@ -106,6 +106,8 @@ def test_mounting_turns_after_the_axes():
     assert angles == pytest.approx(turned, abs=1e-6)
     both = Adjust(IMU, axes=["y", "-x", "z"], mounting=quarter_about_z).apply(chunk([[1, 2, 3, 4, 5, 6]])).data
     assert both == pytest.approx(np.array([[1, 2, 3, 4, 5, 6]]))
+    both = Adjust(ACCEL, axes=["y", "z", "x"], mounting=quarter_about_z).apply(chunk([[1, 2, 3]])).data
+    assert both == pytest.approx(np.array([[-3, 2, 1]]))
 
 
 def test_roll_comes_before_pitch_before_yaw():

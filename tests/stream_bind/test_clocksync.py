@@ -72,6 +72,7 @@ def test_drift_batching_jitter_and_a_wrap_stay_below_a_millisecond(source, ppm):
     assert error[~settled].max() < max(1.5 * warm_ms, 0.6) <= 6.5
     if "camera" not in source:
         assert error[~settled].max() < 5
+    assert error[device.true_ns - T0 > 3 * S].max() < 1
     assert error[settled].max() < max(2 * settled_ms, 0.01) < 1
     assert (np.diff(stamps) > 0).all()
     assert fit.epoch == 0

@@ -176,6 +176,20 @@ def test_a_clock_200_ppm_off_is_right_at_the_start_of_every_window_and_half_a_mi
         assert np.abs(out - true).max() < 2 * np.pi * 100 * 0.0005
 
 
+def test_the_cut_is_right_however_long_the_context():
+    t = stamps(48_000 * (1 + 200e-6), 2, 10.0)  # 96 samples of drift over the context
+    out = resample_audio(tone(t, 100), t, T0, T0 + 2 * S, 16_000)[:, 0]
+    true = np.sin(2 * np.pi * 100 * np.arange(160) / 16_000 + 0.3)
+    assert np.abs(out[:160] - true).max() < 0.014
+
+
+@pytest.mark.parametrize("context_s", [0.0, 0.001, 0.05])
+def test_sound_does_not_fade_at_the_ends_of_its_window(context_s):
+    t = stamps(48_000, 2, context_s)
+    out = resample_audio(np.ones(len(t)), t, T0, T0 + 2 * S, 16_000, 48_000)
+    assert np.abs(out - 1).max() < 1e-3
+
+
 def test_sound_cut_between_two_samples_is_less_than_one_sample_off():
     t = stamps(48_000, 3, 0.05)
     for shift_ns in (0, 5_000, 10_000, 20_000):

@@ -6,6 +6,8 @@ Costs measured on 2 cores at 3 GHz: push of 480 audio samples 6.5 us, of one IMU
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -378,6 +380,31 @@ def test_late_samples_change_no_closed_window_but_serve_the_open_ones():
     assert windower.take_notices() == []
 
 
+def test_late_is_what_is_older_than_the_last_closed_end_by_a_nanosecond():
+    windower = imu_windower()
+    windower.push(chunk([T0, T0 + 550 * MS]))
+    windower.push(chunk([T0 + 500 * MS]))
+    assert windower.late_samples == 0
+    windower.push(chunk([T0 + 500 * MS - 1]))
+    assert windower.late_samples == 1
+
+
+def test_the_sample_that_closes_a_window_closes_it_to_those_behind_it_in_the_same_chunk():
+    windower = imu_windower()
+    (window,) = windower.push(chunk([T0 + 60 * MS, T0 + 550 * MS, T0 + 490 * MS]))
+    assert window.t_ns.tolist() == [T0 + 60 * MS]
+    assert windower.late_samples == 1
+
+
+def test_a_late_sample_next_to_a_forgotten_one_makes_no_gap():
+    windower = imu_windower(length_ns=S)
+    t = even(T0, 4, 100.0)
+    windower.push(chunk(t[(t < T0 + 2600 * MS) & (t != T0 + 2 * S)]))  # the window from 2.0 s is the oldest open one
+    windower.push(chunk([T0 + 2 * S + 1]))
+    window = windows(windower.push(chunk(t[t >= T0 + 2600 * MS])))[0]
+    assert (window.t_start_ns, window.t_ns[0], window.gaps) == (T0 + 2 * S, T0 + 2 * S + 1, ())
+
+
 def test_a_late_sample_older_than_the_first_does_not_move_the_start():
     windower = imu_windower()
     windower.push(chunk(even(T0 + 700 * MS, 0.5, 100.0)))
@@ -415,6 +442,30 @@ def test_samples_ahead_of_host_time_are_refused_once_with_a_notice_and_the_water
     assert (ahead.reason, ahead.t_ns) == ("clock_ahead", T0 + 3600 * S)
     assert "3599.000 s ahead of host time" in ahead.detail
     assert (resumed.reason, resumed.detail) == ("clock_resumed", "samples are in time again; 5 refused so far")
+
+
+def test_a_sample_ahead_does_not_make_those_behind_it_in_the_chunk_a_step_back():
+    windower = imu_windower()
+    windower.push(chunk([T0, T0 + 3600 * S, T0 + 10 * MS]), T0)
+    assert (windower.n_samples, windower.refused_samples, windower.newest_ns) == (2, 1, T0 + 10 * MS)
+
+
+def test_samples_too_late_for_any_window_do_not_set_the_newest_time():
+    windower = imu_windower()
+    windower.push(chunk([T0]))
+    windower.advance(T0 + 100 * S)
+    windower.push(chunk([T0 + 50 * S, T0 + 10 * S]))
+    assert (windower.late_samples, windower.refused_samples, windower.newest_ns) == (2, 0, T0)
+
+
+def test_at_the_end_the_last_sample_stands_for_its_period_and_any_other_up_to_the_next():
+    t = np.array([T0 - S, T0 + 480 * MS])  # 20 ms before a hop: within the tolerance of 25, beyond the period of 10
+    ended = windows(cut(imu_windower(), t, [1]))[-4]
+    assert (ended.t_end_ns, ended.status, ended.gaps[-1].start_ns) == (T0 + 500 * MS, "starting", T0 + 490 * MS)
+    followed = next(
+        w for w in windows(cut(imu_windower(), np.append(t, T0 + 501 * MS), [1])) if w.t_end_ns == T0 + S // 2
+    )
+    assert followed.gaps[-1].end_ns == T0 + 480 * MS
 
 
 def test_up_to_a_second_ahead_is_taken():
@@ -502,6 +553,27 @@ def test_frames_are_not_copied_and_not_kept_beyond_their_cells():
     assert isinstance(window.data, tuple)
     assert all(any(np.shares_memory(f, c.data) for c in frames) for f in window.data)
     assert len(window.data) < window.n_samples
+
+
+def test_frames_that_no_window_needs_any_more_are_let_go():
+    windower = Windower(CAMERA, length_ns=S // 2, hop_ns=S // 2)
+    first = chunk([T0], CAMERA)
+    frame = weakref.ref(first.data)
+    windower.push(first)
+    del first
+    for x in even(T0 + 33 * MS, 1.2, 30.0):
+        windower.push(chunk([x], CAMERA))
+    gc.collect()
+    assert frame() is None
+
+
+@pytest.mark.parametrize("length_ms", [700, 1000, 200])
+def test_windows_that_begin_within_a_hop_still_have_their_first_and_last_frame(length_ms):
+    t = even(T0, 5, 30.0)
+    out = cut(Windower(CAMERA, length_ns=length_ms * MS, hop_ns=300 * MS, payload="edges"), t, [1], CAMERA)
+    for window in windows(out):
+        inside = t[(t >= window.t_start_ns) & (t < window.t_end_ns)]
+        assert (window.t_ns[0], window.t_ns[-1], window.n_samples) == (inside[0], inside[-1], len(inside))
 
 
 def test_a_window_owns_its_samples():

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.simulated.config import SimulatedConfig
-from devices.simulated.picture import Picture
+from devices.simulated.picture import Picture, join
 from devices.simulated.world import Scene, Thing, World
 from stream_bind.messages import IntArray
 
@@ -30,7 +30,7 @@ class Camera:
 
     def sample(self, first: int, t_ns: IntArray) -> NDArray[Any]:
         """(n, height, width, 3) uint8 at event times t_ns; `first` is the index of the first sample."""
-        return np.stack([self._picture.frame(int(t))[1] for t in t_ns])
+        return join([self._picture.frame(int(t))[1] for t in t_ns])
 
 
 def _plate(scene: Scene, h: int, w: int) -> NDArray[Any]:

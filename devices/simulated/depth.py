@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.simulated.config import SimulatedConfig
-from devices.simulated.picture import Picture
+from devices.simulated.picture import Picture, join
 from devices.simulated.world import Noise, Scene, Thing, World
 from stream_bind.messages import IntArray
 
@@ -35,7 +35,7 @@ class Depth:
 
     def sample(self, first: int, t_ns: IntArray) -> NDArray[Any]:
         """(n, height, width) float32 metres at event times t_ns; `first` is the index of the first sample."""
-        return np.stack([self._frame(first + i, int(t)) for i, t in enumerate(t_ns)])
+        return join([self._frame(first + i, int(t)) for i, t in enumerate(t_ns)])
 
     def _frame(self, index: int, t_ns: int) -> NDArray[np.float32]:
         _, frame = self._picture.frame(t_ns)

@@ -26,7 +26,7 @@ class SampleGrid:
 
     @classmethod
     def at(cls, rate_hz: float, drift_ppm: float = 0.0) -> SampleGrid:
-        """The grid of a sensor whose crystal runs `drift_ppm` fast."""
+        """The grid of a sensor whose crystal runs `drift_ppm` fast, to within 4 ppm."""
         exact = Fraction(rate_hz) * (1 + Fraction(drift_ppm) / 1_000_000)
         # p * q * 1e9 must stay below 2**63.
         rate = exact.limit_denominator(max(1, int((9e9 / rate_hz) ** 0.5)))

@@ -17,6 +17,7 @@ _GRAVITY_MPS2 = 9.81
 # LSM6DSO data sheet: 70 ug/rtHz and 3.8 mdps/rtHz at 200 Hz bandwidth, rounded up.
 _ACCEL_NOISE_MPS2 = 0.02
 _GYRO_NOISE_RADPS = 0.002
+_NOISE = np.array([_ACCEL_NOISE_MPS2] * 3 + [_GYRO_NOISE_RADPS] * 3)
 
 
 class Imu:
@@ -47,7 +48,5 @@ class Imu:
             full[span, 3] = 0.8 * swing * sine(stride + 0.25)
             full[span, 4] = 0.5 * swing * sine(step)
             full[span, 5] = 0.3 * sine(age_s * 0.1) + 0.6 * swing * sine(stride)
-        for column in range(len(IMU_AXES)):
-            noise = self._noise.at(first, len(t_ns), stride=1 + 2 * column)
-            full[:, column] += (_ACCEL_NOISE_MPS2 if column < 3 else _GYRO_NOISE_RADPS) * noise
+        full += _NOISE * self._noise.columns(first, len(t_ns), len(IMU_AXES))
         return full[:, self._columns].astype(np.float32)

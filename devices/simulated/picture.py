@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from devices.simulated.world import SCENE_NS, Scene, Thing, World, blob, sine
 
-__all__ = ["Picture"]
+__all__ = ["Picture", "join"]
+
+
+def join(frames: list[NDArray[Any]]) -> NDArray[Any]:
+    """(n, ...) of n frames; a single one is not copied."""
+    return frames[0][None] if len(frames) == 1 else np.stack(frames)
 
 
 class Picture:
@@ -57,4 +62,9 @@ class Picture:
         rows = slice(max(0, -top), min(len(mask), self._height - top))
         columns = slice(max(0, -left), min(len(mask), self._width - left))
         target = frame[max(0, top) : top + rows.stop, max(0, left) : left + columns.stop]
-        target[mask[rows, columns]] = value
+        if thing.boxy:
+            target[...] = value
+        else:
+            inside = mask[rows, columns]
+            # A colour disc of 43 x 43: copyto 15 us, target[mask] = value 21 us.
+            np.copyto(target, value, where=inside[:, :, None] if target.ndim == 3 else inside)

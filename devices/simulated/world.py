@@ -163,6 +163,11 @@ class Noise:
         """(n,) unit-variance values of samples first, first + 1, ...; `stride` decorrelates columns of one source."""
         return self._table[(np.arange(first, first + n, dtype=np.int64) * stride) % self._LENGTH]
 
+    def columns(self, first: int, n: int, n_columns: int) -> NDArray[np.float32]:
+        """(n, n_columns) unit-variance values of samples first, first + 1, ..., each column its own."""
+        rows = np.arange(first, first + n, dtype=np.int64)[:, None]
+        return np.asarray(self._table[(rows * np.arange(1, 2 * n_columns, 2)) % self._LENGTH])
+
     def image(self, index: int, shape: tuple[int, int]) -> NDArray[Any]:
         """(h, w) unit-variance picture noise of frame `index`."""
         flat = shape[0] * shape[1]

@@ -36,11 +36,11 @@ class Windower:
     a sample closes, so that an outage of any length is one object; `outage_from` tells of one that still goes on.
 
     Late samples (older than the end of the last closed window) change no closed window and never move the stream's
-    start; windows still open, and their context, keep them. Of equal stamps the first stays. With one second or more
-    between clock and sample, see `push`.
+    start; windows still open, and their context, keep them. Of equal stamps the first stays. Samples whose clock
+    cannot be right are refused, see `push`.
 
-    Cost per push: 480 audio samples 5 us, 1 sample 3 us; per window: 2 s of 48 kHz sound 0.1 ms (two copies,
-    1.1 MB), 5 s of 200 Hz IMU 8 us (2 cores, 3 GHz).
+    Measured on 2 cores at 3 GHz: a push of 480 audio samples 6.5 us, of one IMU sample 2.6 us, of ten out of order
+    65 us; a 2 s window of 48 kHz sound 90 us (1.1 MB copied), a 5 s window of 200 Hz IMU 15 us.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ class VisionClips:
     """Two frames (2, 224, 224, 3) float32 in [0, 1], or one still (224, 224, 3) uint8.
 
     The video path of the reference resizes in float32, so its clip stays float32 (rounding it to uint8 moves the unit
-    vector by 1e-3); its still path rounds to uint8 itself. Rows come as the resampler leaves them, channels last; the
+    vector by 5e-4); its still path rounds to uint8 itself. Rows come as the resampler leaves them, channels last; the
     encoder turns them on its device. A window with one frame shows it twice, as a still image is shown to the model.
     """
 

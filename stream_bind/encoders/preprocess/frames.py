@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,26 +81,53 @@ def resize_bilinear(
 ) -> FloatArray:
     """(H, W[, C]) to the `part` of its bilinear resize to `shape`, float32, no antialias, half-pixel centres.
 
-    The four neighbours are gathered for the wanted part alone: 1.6 ms from 1080p, where resizing it whole takes 30 ms.
+    The four neighbours are gathered for the wanted part alone, by OpenCV's nearest-neighbour remap with whole-number
+    maps: 0.6 ms to 224 x 224 x 3 from 1080p, where indexing in numpy takes 1.6 ms and cv2.resize 1.5 ms. cv2.resize
+    itself rounds its positions differently and would be 1e-4 off the reference.
     """
-    y0, y1, wy = _neighbours(image.shape[0], shape[0], part[0])
-    x0, x1, wx = _neighbours(image.shape[1], shape[1], part[1])
-    tail = (1,) * (image.ndim - 2)
-    wx = wx.reshape(1, -1, *tail)
-    wy = wy.reshape(-1, 1, *tail)
-    rows = []
-    for y in (y0, y1):
-        row = image[y]
-        a, b = row[:, x0].astype(np.float32), row[:, x1].astype(np.float32)
-        b -= a
-        b *= wx
-        b += a
-        rows.append(b)
-    upper, lower = rows
-    lower -= upper
-    lower *= wy
-    lower += upper
-    return lower
+    import cv2
+
+    maps, wx, wy = _gather(image.shape[:2], shape, _span(part[0], shape[0]), _span(part[1], shape[1]))
+    n_rows, n_columns = wy.shape[0], wx.shape[1]
+    depth = image.shape[2] if image.ndim == 3 else 1
+    weights = np.repeat(wx, depth, axis=1)
+    source = np.ascontiguousarray(image)
+    corners: list[FloatArray] = [
+        cv2.remap(source, place, None, cv2.INTER_NEAREST).reshape(n_rows, -1).astype(np.float32) for place in maps
+    ]
+    upper = _between(corners[0], corners[1], weights)
+    lower = _between(corners[2], corners[3], weights)
+    whole = _between(upper, lower, wy)
+    resized: FloatArray = whole.reshape(n_rows, n_columns, *image.shape[2:])
+    return resized
+
+
+def _between(a: FloatArray, b: FloatArray, weight: FloatArray) -> FloatArray:
+    """a + weight * (b - a), in the memory of b."""
+    b -= a
+    b *= weight
+    b += a
+    return b
+
+
+def _span(part: slice, length: int) -> tuple[int, int]:
+    start, stop, _ = part.indices(length)
+    return start, stop
+
+
+@lru_cache(maxsize=16)
+def _gather(
+    source: tuple[int, int], shape: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
+) -> tuple[list[NDArray[np.int16]], FloatArray, FloatArray]:
+    """Maps of the four neighbours (upper left, upper right, lower left, lower right), weights along x and along y."""
+    y0, y1, wy = _neighbours(source[0], shape[0], slice(*rows))
+    x0, x1, wx = _neighbours(source[1], shape[1], slice(*columns))
+    maps = [
+        np.stack(np.broadcast_arrays(x.astype(np.int16), y.astype(np.int16)[:, None]), axis=-1)
+        for y in (y0, y1)
+        for x in (x0, x1)
+    ]
+    return maps, wx.reshape(1, -1), wy.reshape(-1, 1)
 
 
 def _neighbours(n_in: int, n_out: int, part: slice) -> tuple[NDArray[np.intp], NDArray[np.intp], FloatArray]:

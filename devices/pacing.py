@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -49,8 +49,8 @@ class RecordingConfig(BaseModel):
     @field_validator("start_time", mode="before")
     @classmethod
     def _a_time(cls, value: Any) -> Any:
-        if isinstance(value, datetime):
-            # YAML turns an unquoted ISO time into a datetime.
+        if isinstance(value, date):
+            # YAML turns an unquoted ISO time into a datetime, or a date.
             return value.isoformat()
         if isinstance(value, str) and value != "now":
             parse_time_ns(value)

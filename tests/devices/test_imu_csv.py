@@ -100,7 +100,7 @@ def test_epoch_nanoseconds_stay_exact(tmp_path: Path) -> None:
 def test_unreadable_rows_are_counted_and_leave_a_gap(tmp_path: Path) -> None:
     good = [f"0.{i:02d},0,0,0,0,0,1" for i in range(10)]
     rows = [*good[:4], "0.04,,,,", "lost", "nan,0,0,0,0,0,1", "", *good[7:]]
-    source = device(write(tmp_path / "a.csv", TITLES + "\n".join(rows)))
+    source = device(write(tmp_path / "a.csv", TITLES + "\n".join(rows)), chunk_size=3)
     chunks = drain(source)
     assert source.bad_rows == 3
     assert [int(c.t_ns[0]) for c in chunks if c.gap_before] == [70_000_000]

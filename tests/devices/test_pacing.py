@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
+
 import pytest
 from pydantic import ValidationError
 
@@ -28,6 +30,11 @@ def test_times_in_seconds_or_iso_8601(told: float | str, t_ns: int) -> None:
 def test_by_default_the_file_says_when_it_was_and_now_is_now() -> None:
     assert RecordingConfig().origin_ns(7, ManualClock(99)) == 7
     assert RecordingConfig(start_time="now").origin_ns(7, ManualClock(99)) == 99
+
+
+def test_yaml_dates_and_times_are_taken_as_such() -> None:
+    for value in (date(1970, 1, 2), datetime(1970, 1, 2, tzinfo=UTC)):
+        assert RecordingConfig.model_validate({"start_time": value}).origin_ns(7, ManualClock()) == 86_400 * 10**9
 
 
 @pytest.mark.parametrize(("key", "value"), [("start_time", "yesterday"), ("rate", 0), ("rate", -2), ("rate", "fast")])

@@ -118,6 +118,9 @@ class ImageBindEncoder:
         self._device = self._pick_device()
         self._dtype = self._pick_dtype()
         self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        # Made once: a tensor from numbers in every call would make a GPU wait for the copy.
+        self._pixel_mean = torch.tensor(frames.MEAN, device=self._device)
+        self._pixel_std = torch.tensor(frames.STD, device=self._device)
         if not self._model:
             self._model = self._identity()
         missing = [modality for modality in dict.fromkeys(wanted) if modality not in self._branches]
@@ -205,8 +208,7 @@ class ImageBindEncoder:
                 return x
             case "vision":
                 x = x.float() / 255 if x.dtype == torch.uint8 else x
-                x = (x - x.new_tensor(frames.MEAN)) / x.new_tensor(frames.STD)
-                x = x.movedim(-1, 1)
+                x = ((x - self._pixel_mean) / self._pixel_std).movedim(-1, 1)
             case "audio":
                 x = (x - fbank.MEAN) / fbank.STD
             case "depth":

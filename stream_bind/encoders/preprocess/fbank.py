@@ -70,8 +70,10 @@ def log_mel(samples: FloatArray, n_mels: int = 128) -> FloatArray:
     np.multiply(frames[:, 0], -PREEMPHASIS, out=emphasised[:, 0])
     emphasised += frames
     emphasised *= _window()
-    spectrum = np.fft.rfft(emphasised, n=FFT, axis=1)[:, : FFT // 2]
-    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+    # (frames, 257) complex64 seen as pairs of float32: squaring in place is half the time of real**2 + imag**2.
+    pairs = np.fft.rfft(emphasised, n=FFT, axis=1).astype(np.complex64, copy=False).view(np.float32)
+    pairs *= pairs
+    power = pairs[:, 0:FFT:2] + pairs[:, 1:FFT:2]
     mels: FloatArray = mel_filters(n_mels) @ power.T
     np.log(np.maximum(mels, FLOOR, out=mels), out=mels)
     return mels

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,8 +93,9 @@ def resize_bilinear(
     depth = image.shape[2] if image.ndim == 3 else 1
     weights = np.repeat(wx, depth, axis=1)
     source = np.ascontiguousarray(image)
+    remap: Any = cv2.remap  # its stub does not know that whole-number maps go without a second one
     corners: list[FloatArray] = [
-        cv2.remap(source, place, None, cv2.INTER_NEAREST).reshape(n_rows, -1).astype(np.float32) for place in maps
+        remap(source, place, None, cv2.INTER_NEAREST).reshape(n_rows, -1).astype(np.float32) for place in maps
     ]
     upper = _between(corners[0], corners[1], weights)
     lower = _between(corners[2], corners[3], weights)

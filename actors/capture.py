@@ -6,6 +6,7 @@ No torch here, and no Ray: launchers run `open`, then `step` in a loop, then `cl
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from actors.inbox import Inbox
@@ -212,7 +213,10 @@ class CaptureWorker:
             self._deliver(lane, lane.windower.advance(now_ns - delay_ns), now_ns)
 
     def _deliver(self, lane: Lane, results: list[Any], closed_ns: int) -> None:
-        for fate in lane.fates(results, closed_ns):
+        self._settle(lane, lane.fates(results, closed_ns))
+
+    def _settle(self, lane: Lane, fates: Iterable[Clip | dict[str, Any]]) -> None:
+        for fate in fates:
             if isinstance(fate, Clip):
                 for dropped in lane.mailbox.put(fate):
                     self._event(lane, lane.dropped_event(dropped))
@@ -356,7 +360,7 @@ class CaptureWorker:
                 sensor.ended = True
                 for lane in sensor.lanes:
                     if lane.windower.first_window is not None:
-                        self._deliver(lane, lane.windower.finish(), self._clock.unix_ns())
+                        self._settle(lane, lane.finish(self._clock.unix_ns()))
             self._stop_deadline_s = now_s + DRAIN_S
         lanes = [lane for s in self.sensors for lane in s.lanes]
         if self._stopping and now_s > self._stop_deadline_s:

@@ -103,6 +103,20 @@ class Lane:
         detail = f"no sample in {n} window{'s' if n > 1 else ''}"
         return self._event("outage", detail, missing.from_window, missing.to_window)
 
+    def finish(self, closed_ns: int) -> Iterator[Clip | dict[str, Any]]:
+        """The stream has ended: what becomes of the windows still open. A last window that only the stretch for which
+        the last sample stands reaches into is ending, not an outage."""
+        told = self._outage_told
+        results = self.windower.finish()
+        tail = results[-1] if results else None
+        if isinstance(tail, Missing) and tail.to_window - tail.from_window == 1 and told != tail.from_window:
+            yield from self.fates(results[:-1], closed_ns)
+            self._n_event_windows += 1
+            detail = "the stream was no longer there for nearly all of this window"
+            yield self._event("ending", detail, tail.from_window, tail.to_window)
+        else:
+            yield from self.fates(results, closed_ns)
+
     def _fate(self, window: Window, closed_ns: int) -> Clip | dict[str, Any]:
         reason = ""
         if window.status in {"starting", "ending"} and window.coverage < WHOLE:

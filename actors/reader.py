@@ -83,8 +83,7 @@ class Reader:
             while not self._stop.is_set():
                 if self._open():
                     self._read_until_fault()
-                else:
-                    self._stop.wait(self._backoff.next_delay_s())
+                self._stop.wait(self._backoff.next_delay_s())
         except EndOfStream:
             self._put(end=True)
         except StreamBindError as error:
@@ -122,7 +121,7 @@ class Reader:
                 return
             if chunk is None or len(chunk) == 0:
                 continue
-            self._backoff.healthy()
+            self._backoff.healthy(self._clock.monotonic_ns() / 1e9)
             chunk = self._adjust.apply(chunk)
             if self._gap:
                 chunk, self._gap = replace(chunk, gap_before=True), False

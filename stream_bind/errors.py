@@ -45,7 +45,7 @@ class DeviceError(StreamBindError):
         self.permanent = permanent
 
 
-class EndOfStream(Exception):
+class EndOfStream(Exception):  # noqa: N818 - like StopIteration, not a fault
     """Raised by `Device.read` when a recording has been delivered to its end. Not a fault."""
 
 

@@ -115,9 +115,9 @@ class Window:
 
     Window `index` covers [index*hop - length, index*hop). `data` is (n, *shape), or for image modalities a tuple of n
     frames; `t_ns` (n,) int64 strictly increasing. The first `n_context` rows lie before t_start_ns.
-    Image streams may keep only the first and last frame of every hop cell: `n_samples` counts all that arrived
-    inside the window, kept or not. `status` is "ok", "starting" (begins before the stream's first sample), "ending" (ends after its last),
-    or "gap" (coverage below 1 for another reason).
+    Image streams may keep only the first and last frame of every hop cell: `n_samples` counts all that arrived inside
+    the window, kept or not. `status` is "ok", "starting" (begins before the stream's first sample), "ending" (ends
+    after its last), or "gap" (coverage below 1 for another reason).
     """
 
     stream: str

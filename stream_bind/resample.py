@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -211,16 +212,20 @@ def _lay_out(
     slots: FloatArray, native: FloatArray, t_ns: IntArray, t_start_ns: int, rate_in: int, pad: int
 ) -> tuple[int, int]:
     """Put each unbroken run of samples at its own time; returns the first slot used and the one after the last."""
-    t = t_ns - t_start_ns
-    breaks = np.flatnonzero(np.diff(t) > GAP_PERIODS * 1e9 / rate_in) + 1
+    breaks = np.flatnonzero(np.diff(t_ns) > GAP_PERIODS * 1e9 / rate_in) + 1
     first, last = len(slots), 0
-    for run in np.split(np.arange(len(t)), breaks):
+    for start, end in pairwise([0, *breaks.tolist(), len(t_ns)]):
         # Anchored where it matters: at t_start where the run holds it, else at the run's own start.
-        pivot = run[np.argmin(np.abs(t[run]))] if t[run[0]] <= 0 else run[0]
-        begin = pad + round(int(t[pivot]) * rate_in / 1e9) - int(pivot - run[0])
-        a, b = max(begin, 0), min(begin + len(run), len(slots))
+        pivot = start
+        if t_ns[start] <= t_start_ns:
+            after = min(start + int(t_ns[start:end].searchsorted(t_start_ns)), end - 1)
+            before = max(after - 1, start)
+            nearer = abs(int(t_ns[before]) - t_start_ns) <= abs(int(t_ns[after]) - t_start_ns)
+            pivot = before if nearer else after
+        begin = pad + round((int(t_ns[pivot]) - t_start_ns) * rate_in / 1e9) - (pivot - start)
+        a, b = max(begin, 0), min(begin + end - start, len(slots))
         if a < b:
-            slots[a:b] = native[run[0] + a - begin : run[0] + b - begin]
+            slots[a:b] = native[start + a - begin : start + b - begin]
             first, last = min(first, a), max(last, b)
     return first, last
 

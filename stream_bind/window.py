@@ -31,9 +31,10 @@ Refusal = Literal["", "clock_ahead", "clock_back"]
 class Windower:
     """Chunks in, windows out, each due window exactly once and in index order.
 
-    Due are all windows that overlap [first sample, last sample + period). Each comes as one Window (at least one
-    sample inside) or within one Missing range (none at all). A Missing range is handed out when the next window with
-    a sample closes, so that an outage of any length is one object; `outage_from` tells of one that still goes on.
+    Due are all windows that overlap [first sample, last sample + period), and those that host time closed after it.
+    Each comes as one Window (at least one sample inside) or within one Missing range (none at all). A Missing range is
+    handed out when the next window with a sample closes, or at the end, so that an outage of any length is one object;
+    `outage_from` tells of one that still goes on.
 
     Late samples (older than the end of the last closed window) change no closed window and never move the stream's
     start; windows still open, and their context, keep them. Of equal stamps the first stays. Samples whose clock
@@ -196,8 +197,8 @@ class Windower:
             return []
         last_due = (self._newest_ns + self.spec.period_ns + self.length_ns - 1) // self.hop_ns
         closed = self._close_to(max(last_due, self._closed))
-        if self._missing_from is not None and self._missing_from <= last_due:
-            closed.append(Missing(self.spec.id, self._missing_from, last_due + 1))
+        if self._missing_from is not None:
+            closed.append(Missing(self.spec.id, self._missing_from, self._closed + 1))
         self._missing_from = None
         self._say_late(self._newest_ns)
         self._store.prune(self._newest_ns + 1)

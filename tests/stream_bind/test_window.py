@@ -511,11 +511,12 @@ def test_host_time_closes_an_idle_source_and_what_comes_afterwards_is_late():
     assert windower.outage_from is None
 
 
-def test_windows_closed_by_host_time_beyond_the_last_sample_were_never_due():
+def test_an_outage_that_lasts_to_the_end_is_handed_out_at_the_end():
     windower = imu_windower()
     out = windower.push(chunk(even(T0, 1, 100.0))) + windower.advance(T0 + 3600 * S) + windower.finish()
-    assert indices(out) == list(range(T0 // (S // 2) + 1, (T0 + 3 * S) // (S // 2)))
-    assert not any(isinstance(item, Missing) for item in out)
+    assert indices(out) == list(range(T0 // (S // 2) + 1, (T0 + 3600 * S) // (S // 2) + 1))
+    assert isinstance(out[-1], Missing)
+    assert windower.next_window == out[-1].to_window
 
 
 def test_memory_stays_bounded_however_long_the_stream_and_whoever_reads():

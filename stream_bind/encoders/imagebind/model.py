@@ -158,9 +158,12 @@ class ImageBind(nn.Module):
         return {modality: self._embed(modality, x) for modality, x in inputs.items()}
 
     def unit(self, modality: str, clips: Tensor) -> Tensor:
-        """Unit vectors (n, out) float32 of flat clips; a 5-D vision tensor here is n clips (n, 3, T, H, W)."""
+        """Unit vectors (n, out) float32 of flat clips; a 5-D vision tensor here is n clips (n, 3, T, H, W).
+
+        Skips what no output needs, so its figures differ from `forward` in the last bits (1e-7).
+        """
         self._require(modality, clips)
-        return self._postprocessor(modality).unit(self._head_output(modality, clips))
+        return self._postprocessor(modality).unit(self._head_output(modality, clips, whole=False))
 
     def scale(self, modality: str) -> float:
         """The factor on the unit vector; 1.0 for vision."""
@@ -168,7 +171,7 @@ class ImageBind(nn.Module):
 
     @torch.no_grad()
     def stages(self, modality: str, x: Tensor) -> Stages:
-        """Every intermediate result of one branch. Slower than `forward`, which skips what no output needs."""
+        """Every intermediate result of one branch, in one pass."""
         self._require(modality, x)
         clips, n_clips = (x.flatten(0, 1), x.shape[1]) if x.ndim >= 5 else (x, 1)
         tokens = self.modality_preprocessors[modality](clips)
@@ -186,19 +189,21 @@ class ImageBind(nn.Module):
     def _embed(self, modality: str, x: Tensor) -> Tensor:
         self._require(modality, x)
         clips, n_clips = (x.flatten(0, 1), x.shape[1]) if x.ndim >= 5 else (x, 1)
-        scaled: Tensor = self.modality_postprocessors[modality](self._head_output(modality, clips))
+        scaled: Tensor = self.modality_postprocessors[modality](self._head_output(modality, clips, whole=True))
         return scaled if x.ndim < 5 else mean_of_clips(scaled, n_clips)
 
-    def _head_output(self, modality: str, clips: Tensor) -> Tensor:
+    def _head_output(self, modality: str, clips: Tensor, *, whole: bool) -> Tensor:
+        """`whole` works out every token up to the end of the trunk, as the reference does, for whoever hooks a module;
+        else only what the head reads."""
         tokens = self.modality_preprocessors[modality](clips)
         trunk, head = self.modality_trunks[modality], self.modality_heads[modality]
         if modality == "text":
             ends = clips.argmax(dim=1)
             # Attention is causal, so nothing behind the last end-of-text of the batch can matter.
-            features = trunk(tokens[:, : int(ends.max()) + 1] if len(clips) else tokens)
+            features = trunk(tokens if whole or not len(clips) else tokens[:, : int(ends.max()) + 1])
             out: Tensor = head(features[torch.arange(len(clips), device=clips.device), ends])
             return out
-        picked: Tensor = head(trunk(tokens, first_only=True))
+        picked: Tensor = head(trunk(tokens, first_only=not whole))
         return picked
 
     def _postprocessor(self, modality: str) -> Postprocessor:

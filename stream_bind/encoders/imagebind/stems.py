@@ -107,7 +107,8 @@ class MotionStem(nn.Module):
         self.norm_layer = nn.LayerNorm(dim, eps=STEM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 6, T) to (n, T/kernel, d)."""
+        """(n, 6, T) to (n, T // kernel, d); samples that fill no run are not seen."""
+        x = x[:, :, : x.shape[2] // self.kernel * self.kernel]
         runs = x.reshape(x.shape[0], x.shape[1], -1, self.kernel).transpose(1, 2).flatten(2)
         out: Tensor = self.norm_layer(self.proj(runs))
         return out

@@ -190,6 +190,7 @@ class CaptureWorker:
                     self._deliver(lane, lane.windower.push(arrival.chunk, now_ns), closed_ns)
                     for notice in lane.windower.take_notices():
                         self._notice(lane, notice)
+                    lane.prepare()
             elif arrival.notice is not None:
                 for lane in sensor.lanes:
                     self._notice(lane, arrival.notice)

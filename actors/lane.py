@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from numpy.typing import NDArray
 
 from actors.mailbox import Dropped, Mailbox
 from actors.plan import LanePlan
@@ -61,7 +64,8 @@ class Lane:
         self._n_clips = 0
         self._n_event_windows = 0
         self._close_delay = Stats()
-        self._pack = Stats()
+        self._looked_at: int | None = None
+        self._prepared: tuple[Window, NDArray[Any]] | None = None
 
     def head(self) -> dict[str, Any]:
         return {"stream": self.plan.stream, "encoder": self.plan.encoder, "modality": self.plan.modality}
@@ -71,8 +75,26 @@ class Lane:
         return self._n_events
 
     def wake_at_ns(self) -> int:
-        closing = self.windower.next_close_ns
-        return -(1 << 62) if closing is None else closing
+        """The event time at which there is something to do: a window to prepare, or to close."""
+        closing, index = self.windower.next_close_ns, self.windower.next_window
+        if closing is None or index is None:
+            return -(1 << 62)
+        return closing if self._looked_at == index or not self.spec.live else index * self.plan.hop_ns
+
+    def prepare(self) -> None:
+        """Pack the next clip while its window waits for late samples: 1 to 3 ms that nobody waits for later. A late
+        sample that changes the window costs packing it again."""
+        index = self.windower.next_window
+        if index is None or self._looked_at == index or not self.spec.live:
+            return
+        window = self.windower.preview()
+        if window is None:
+            return
+        self._looked_at = index
+        self._prepared = None
+        if not self._refusal(window):
+            with contextlib.suppress(ClipError):  # said when the window closes
+                self._prepared = (window, self._maker.make(window, self.spec))
 
     def open_windows(self) -> list[int]:
         """Lower bounds of the windows whose fate is still open in this lane, once it has had a sample."""
@@ -118,18 +140,10 @@ class Lane:
             yield from self.fates(results, closed_ns)
 
     def _fate(self, window: Window, closed_ns: int) -> Clip | dict[str, Any]:
-        reason = ""
-        if window.status in {"starting", "ending"} and window.coverage < WHOLE:
-            when = "not yet" if window.status == "starting" else "no longer"
-            reason, detail = window.status, f"the stream was {when} there for part of this window"
-        elif window.coverage < self.plan.min_coverage:
-            reason, detail = (
-                "low_coverage",
-                f"coverage {window.coverage:.2f} is below min_coverage {self.plan.min_coverage:g}",
-            )
-        else:
+        reason, detail = self._refusal(window) or ("", "")
+        if not reason:
             try:
-                array = self._maker.make(window, self.spec)
+                array = self._pack(window)
             except ClipError as error:
                 reason, detail = "clip_error", str(error)
         if reason:
@@ -150,6 +164,22 @@ class Lane:
             clock=window.clock,
             closed_ns=closed_ns,
         )
+
+    def _refusal(self, window: Window) -> tuple[str, str] | None:
+        """Reason and detail of the event this window becomes instead of a clip, if so."""
+        if window.status in {"starting", "ending"} and window.coverage < WHOLE:
+            when = "not yet" if window.status == "starting" else "no longer"
+            return window.status, f"the stream was {when} there for part of this window"
+        if window.coverage < self.plan.min_coverage:
+            detail = f"coverage {window.coverage:.2f} is below min_coverage {self.plan.min_coverage:g}"
+            return "low_coverage", detail
+        return None
+
+    def _pack(self, window: Window) -> NDArray[Any]:
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared[0] is window:
+            return prepared[1]
+        return self._maker.make(window, self.spec)
 
     def _event(self, reason: str, detail: str, window: int, to_window: int) -> dict[str, Any]:
         return {

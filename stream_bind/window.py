@@ -94,6 +94,7 @@ class Windower:
         self._watermark_ns = NEVER_NS
         self._closed = NEVER_NS // hop_ns  # every window up to this index is closed
         self._missing_from: int | None = None
+        self._preview: Window | None = None
         self._gap_pending = False
         self._finished = False
         self._refusal: Refusal = ""
@@ -178,6 +179,24 @@ class Windower:
             return self._close_by_newest()
         return self._push_unordered(chunk, now_ns)
 
+    def preview(self) -> Window | None:
+        """The next window as it would be cut now, once a sample at or after its end has come; None before that, or
+        where it holds no sample. Samples that arrive within the lateness may still change it.
+
+        Lets a caller do its work while the window waits for late samples: the very same object comes when the window
+        closes, unless a late sample has changed it.
+        """
+        index = self.next_window
+        if index is None or self._finished or self._newest_ns < index * self.hop_ns:
+            return None
+        if self._preview is None or self._preview.index != index:
+            at = self._store.find(index * self.hop_ns - self.length_ns)
+            held = self._store.t_ns
+            if at == len(held) or int(held[at]) >= index * self.hop_ns:
+                return None
+            self._preview = self._cut(index)
+        return self._preview
+
     def advance(self, watermark_ns: int) -> list[Window | Missing]:
         """Close by host time: the caller vouches that nothing older than watermark_ns is still to come.
 
@@ -193,6 +212,7 @@ class Windower:
         if self._finished:
             return []
         self._finished = True
+        self._preview = None  # at its end a stream's gaps and status are others
         if self._first_ns is None:
             return []
         last_due = (self._newest_ns + self.spec.period_ns + self.length_ns - 1) // self.hop_ns
@@ -263,6 +283,8 @@ class Windower:
             first = int(t[~late].min())
             self._first_ns = first if self._first_ns is None else min(self._first_ns, first)
         self._clocks.note(int(t.min()), clock)
+        if self._preview is not None and int(t.min()) < self._preview.t_end_ns:
+            self._preview = None
         rows = None
         if not self._edges:
             rows = frame_rows([data[k] for k in run]) if self._is_image else data[run]
@@ -302,7 +324,8 @@ class Windower:
             if self._missing_from is not None:
                 closed.append(Missing(self.spec.id, self._missing_from, index))
                 self._missing_from = None
-            closed.append(self._cut(index))
+            preview, self._preview = self._preview, None
+            closed.append(preview if preview is not None and preview.index == index else self._cut(index))
             index += 1
         self._closed = last
         self._prune()

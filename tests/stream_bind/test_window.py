@@ -630,3 +630,56 @@ def test_other_settings_may_set_the_tolerance():
     t = even(T0, 4, 50.0)  # half the nominal rate
     assert windows(cut(imu_windower(), t, [9]))[4].coverage == 1.0
     assert windows(cut(imu_windower(gap_tolerance=1.5), t, [9]))[4].coverage == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_preview_is_the_window_unless_a_late_sample_comes():
+    windower = imu_windower(lateness_ns=S // 10)
+    windower.push(chunk(even(T0, 3.05, 100.0)))
+    early = windower.preview()
+    assert early is not None
+    (closed, *_) = windower.push(chunk(even(T0 + 3 * S + S // 20, 1, 100.0)))
+    assert closed is early
+
+
+def test_a_late_sample_makes_the_preview_stale():
+    windower = imu_windower(lateness_ns=S // 10)
+    stamps = even(T0, 3.05, 100.0)
+    windower.push(chunk(np.delete(stamps, 250)))
+    early = windower.preview()
+    assert early is not None
+    windower.push(chunk(stamps[250:251]))
+    (closed, *_) = windower.push(chunk(even(T0 + 4 * S, 1, 100.0)))
+    assert closed.index == early.index
+    assert closed is not early
+    assert closed.n_samples == early.n_samples + 1
+
+
+def test_there_is_no_preview_before_a_sample_at_the_windows_end():
+    windower = imu_windower(lateness_ns=0)
+    assert windower.preview() is None
+    windower.push(chunk(even(T0 + S // 4, 0.1, 100.0)))
+    assert windower.preview() is None
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=60), st.randoms(use_true_random=False), st.booleans())
+def test_looking_ahead_changes_no_window(sizes, order, ended):
+    stamps = even(T0 + 123, 6, 100.0)
+    late = stamps.copy()
+    for k in range(0, len(late) - 5, 7):  # out of order by up to 40 ms
+        j = k + order.randrange(5)
+        late[k], late[j] = late[j], late[k]
+
+    def run(look: bool) -> list[Any]:
+        windower = imu_windower(lateness_ns=S // 20)
+        out, at = [], 0
+        for size in sizes * 60:
+            if at >= len(late):
+                break
+            out += windower.push(chunk(late[at : at + size]))
+            at += size
+            if look:
+                windower.preview()
+        return [facts(item) for item in out + (windower.finish() if ended else [])]
+
+    assert run(True) == run(False)

@@ -286,7 +286,7 @@ class CaptureWorker:
         worker = head["worker"]
         if message.kind == "beat":
             if worker not in self._links:
-                log.info("%s: encode worker %s is here", self._plan.name, worker)
+                log.debug("%s: encode worker %s is here", self._plan.name, worker)
                 self._links[worker] = WorkerLink(worker, now_s, progress_s=now_s)
             self._links[worker].beat(head["state"], head["progress"], head["p99_s"], now_s)
             self._peers[worker] = (message.peer, head["encoder"])

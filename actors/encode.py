@@ -79,6 +79,7 @@ class EncodeWorker:
         self._state = "loading"
         self._progress = 0
         self._floor_ns = 0
+        self._ready_ns = 0
         self._begun: deque[int] = deque(maxlen=16)
         self._number = 0
         self._next_beat_s = 0.0
@@ -124,6 +125,7 @@ class EncodeWorker:
             raise
         self._encoder = encoder
         self._out = Outlet(self._plan.publish_endpoint, f"{self.life}-out", linger_ms=500)
+        self._ready_ns = self._clock.unix_ns()
         self._state = "ready"
         self._waker.wake()
 
@@ -231,6 +233,7 @@ class EncodeWorker:
             "model": self._encoder.model,
             "scale": self._encoder.scale(clip.modality),
             "trained": self._encoder.trained,
+            "ready": self._ready_ns,
             "timing": {
                 "closed": clip.closed_ns,
                 "sent": task.sent_ns,

@@ -43,6 +43,8 @@ class _LaneState:
     first: int | None = None
     life: str = ""
     delay: Stats = field(default_factory=Stats)
+    ready_ns: int = 0
+    """When the encoder that sends this lane's vectors had loaded."""
     model: str = ""
     dim: int = 0
     scale: float = 1.0
@@ -173,6 +175,7 @@ class PublishWorker:
         key = tuple(head["key"])
         lane = self._lanes[head["stream"], head["encoder"]]
         if message.kind == "vector":
+            lane.ready_ns = head["ready"]
             self._offer(lane, self._embedding(message), key, head["reply"].encode())
         elif message.kind == "event":
             self._event(lane, head, key, message.peer)
@@ -272,7 +275,8 @@ class PublishWorker:
         lane.account.vectors += 1
         timing = message.timing
         waited_ns = timing["encoded"] - timing["received"]
-        lane.delay.add((sent.t_pub - timing["closed"] - waited_ns) / 1e9)
+        if timing["closed"] >= lane.ready_ns:  # what closed while the model loaded says nothing about the pipeline
+            lane.delay.add((sent.t_pub - timing["closed"] - waited_ns) / 1e9)
         if message.model != lane.model:
             lane.model, lane.dim = message.model, len(message.vector)
             lane.scale, lane.trained = message.scale, message.trained

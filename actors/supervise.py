@@ -89,6 +89,7 @@ class Supervisor:
         self._on_poll = on_poll
         self._interval_s = interval_s
         self._accounts: dict[str, dict[tuple[str, str], Account]] = {}
+        self._lives: dict[str, str] = {}
         self._snapshot = Snapshot()
         self._stop = False
 
@@ -122,12 +123,20 @@ class Supervisor:
             [answers.get(e.name, {"name": e.name}) for e in plan.encoders],
             answers.get("publish", {"name": "publish"}),
         )
+        for health in [self._snapshot.publisher, *self._snapshot.encoders, *self._snapshot.captures]:
+            self._note_restart(health)
         life = self._snapshot.publisher.get("life")
         if life:
             self._accounts[life] = {
                 (lane["stream"], lane["encoder"]): _account(lane) for lane in self._snapshot.publisher["lanes"]
             }
         return self._snapshot
+
+    def _note_restart(self, health: Health) -> None:
+        name, life = health["name"], health.get("life")
+        if life and self._lives.setdefault(name, life) != life:
+            self._lives[name] = life
+            log.warning("%s died and was started again (process %s)", name, health.get("pid"))
 
     def _total(self) -> dict[tuple[str, str], Account]:
         total: dict[tuple[str, str], Account] = {}

@@ -23,6 +23,7 @@ from actors.transport import (
     Poller,
     Waker,
     clip_head,
+    each,
     incarnation,
 )
 from stream_bind.adjust import Adjust
@@ -148,10 +149,8 @@ class CaptureWorker:
             timeout_s = 0.0
         self._poller.wait(timeout_s)
         self._waker.clear()
-        for message in self._inlet.drain():
-            self._from_worker(message)
-        for message in self._outlet.drain():
-            self._from_publisher(message)
+        each(self._inlet.drain(), self._from_worker)
+        each(self._outlet.drain(), self._from_publisher)
         for sensor in self.sensors:
             self._take(sensor)
             self._close_idle(sensor)

@@ -13,6 +13,7 @@ import os
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,18 @@ from numpy.typing import NDArray
 
 from actors.lane import Stats
 from actors.plan import EncodePlan
-from actors.transport import Message, Outbox, Outlet, Poller, Waker, clip_of, incarnation
+from actors.transport import (
+    LINK_VERSION,
+    Message,
+    Outbox,
+    Outlet,
+    Poller,
+    Waker,
+    check_version,
+    clip_of,
+    each,
+    incarnation,
+)
 from stream_bind.clock import Clock
 from stream_bind.encoders.base import Encoder
 from stream_bind.errors import StreamBindError
@@ -254,10 +266,10 @@ class EncodeWorker:
         self._waker.clear()
         grants = False
         for link in self._links:
-            for message in link.outlet.drain():
-                grants |= self._from_mailbox(link, message)
-        for message in self._publisher.drain():
-            self._from_publisher(message)
+            box = link.box
+            each(link.outlet.drain(), partial(self._from_mailbox, link))
+            grants |= link.box != box
+        each(self._publisher.drain(), self._from_publisher)
         while self._finished:
             task, error, skipped = self._finished.popleft()
             if task.box == task.link.box:
@@ -270,14 +282,13 @@ class EncodeWorker:
         if grants or now_s >= self._next_beat_s:
             self._beat(now_s, everyone=now_s >= self._next_beat_s)
 
-    def _from_mailbox(self, link: _Link, message: Message) -> bool:
+    def _from_mailbox(self, link: _Link, message: Message) -> None:
         head = message.head
         if message.kind == "welcome":
+            check_version(message)
             if head["box"] != link.box:
                 link.box, link.finished = head["box"], {}
-                return True
-            return False
-        if message.kind == "clip" and head["box"] == link.box:
+        elif message.kind == "clip" and head["box"] == link.box:
             received_ns = self._clock.unix_ns()
             self._floor_ns = max(self._floor_ns, head["floor"])
             with self._arrived:
@@ -289,7 +300,6 @@ class EncodeWorker:
                 )  # fmt: skip
                 heapq.heappush(self._ready, task)
                 self._arrived.notify()
-        return False
 
     def _from_publisher(self, message: Message) -> None:
         if message.kind == "beat" and self._outbox.meet(message.head["life"]):
@@ -323,7 +333,7 @@ class EncodeWorker:
         if everyone:
             self._next_beat_s = now_s + BEAT_S
             self._publisher.revive(now_s)
-            self._publisher.send("beat", {"name": self.life})
+            self._publisher.send("beat", {"name": self.life, "v": LINK_VERSION})
             self._outbox.resend(now_s, older_than_s=Outbox.RESEND_S)
 
     def _now_s(self) -> float:

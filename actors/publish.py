@@ -11,7 +11,7 @@ from typing import Any
 from actors.lane import Stats
 from actors.order import Account, Hole, LaneOrder, Leaving
 from actors.plan import LanePlan, PublishPlan
-from actors.transport import Inlet, Message, Poller, Waker, incarnation
+from actors.transport import Inlet, Message, Poller, Waker, check_version, each, incarnation
 from stream_bind.clock import Clock
 from stream_bind.errors import WireError
 from stream_bind.messages import ClockInfo, Embedding, Event
@@ -104,8 +104,7 @@ class PublishWorker:
         """One round: what arrived goes out, holes are reported, subscribers and the heartbeat are served."""
         self._poller.wait(timeout_s)
         self._waker.clear()
-        for message in self._inlet.drain():
-            self._receive(message)
+        each(self._inlet.drain(), self._receive)
         now_s = self._clock.monotonic_ns() / 1e9
         for lane in self._lanes.values():
             self._tick(lane, now_s)
@@ -167,6 +166,7 @@ class PublishWorker:
     def _receive(self, message: Message) -> None:
         head = message.head
         if message.kind == "beat":
+            check_version(message)
             self._inlet.send(message.peer, "beat", {"life": self.life})
             for stream, encoder, settled in head.get("settled", ()):
                 order = self._lanes[stream, encoder].order
@@ -195,7 +195,8 @@ class PublishWorker:
 
     def _embedding(self, message: Message) -> Embedding:
         head = message.head
-        assert message.array is not None
+        if message.array is None:
+            raise ValueError("a vector without its array")
         return Embedding(
             rig=self._plan.rig,
             stream=head["stream"],
@@ -235,7 +236,7 @@ class PublishWorker:
             self._notices[key] = None
             if len(self._notices) > NOTICES_REMEMBERED:
                 self._notices.popitem(last=False)
-            self.publisher.event(event)
+            self._say(event)
         self._confirm[reply].append(key)
 
     def _offer(self, lane: _LaneState, message: Embedding | Event, key: tuple[Any, ...], reply: bytes) -> None:
@@ -264,7 +265,7 @@ class PublishWorker:
         if isinstance(message, Event):
             assert message.window is not None
             assert message.to_window is not None
-            self.publisher.event(message)
+            self._say(message)
             lane.account.events[message.reason] += message.to_window - message.window
             return
         try:
@@ -281,6 +282,14 @@ class PublishWorker:
             lane.model, lane.dim = message.model, len(message.vector)
             lane.scale, lane.trained = message.scale, message.trained
             self._tell_meta()
+
+    def _say(self, event: Event) -> None:
+        """An event that the wire refuses (a plug-in's own reason, say) still leaves, under a reason that it takes."""
+        try:
+            self.publisher.event(event)
+        except WireError as error:
+            log.warning("%s: %s", event.stream, error)
+            self.publisher.event(replace(event, reason="failed", detail=f"{event.reason}: {event.detail} ({error})"))
 
     def _tick(self, lane: _LaneState, now_s: float) -> None:
         items, holes = lane.order.tick(now_s)

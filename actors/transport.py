@@ -8,12 +8,13 @@ A socket belongs to the thread that made it.
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import socket
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -32,14 +33,18 @@ __all__ = [
     "Outlet",
     "Poller",
     "Waker",
+    "check_version",
     "clip_head",
     "clip_of",
+    "each",
     "free_port",
     "incarnation",
 ]
 
+log = logging.getLogger(__name__)
+
 LINK_VERSION = 1
-"""Actors of one run come from one checkout; the number catches a stale actor of another version on a shared cluster."""
+"""Actors of one run come from one checkout; `check_version` catches one of another version on a shared cluster."""
 
 Head = dict[str, Any]
 
@@ -78,12 +83,52 @@ def _unpack(peer: bytes, frames: Sequence[Any]) -> Message:
     try:
         kind = bytes(frames[0].buffer).decode()
         head = _decoder.decode(frames[1].buffer)
+        if not isinstance(head, dict):
+            raise TypeError(f"its head should be a map, found {type(head).__name__}")
         array = None
         if len(frames) > 2:
             array = np.frombuffer(frames[2].buffer, np.dtype(head.pop("dtype"))).reshape(head.pop("shape"))
-    except (msgspec.DecodeError, IndexError, KeyError, ValueError, TypeError) as error:
+            array.flags.writeable = False  # over inproc it is the sender's own memory, kept for another try
+    except (msgspec.DecodeError, LookupError, ValueError, TypeError, RecursionError) as error:
         raise LinkError(f"message between actors that cannot be read: {error}") from error
     return Message(peer, kind, head, array)
+
+
+def _readable(received: Iterable[tuple[bytes, Sequence[Any]]]) -> Iterator[Message]:
+    """Any program on this host may connect; what it sends that is no message must not take a loop down."""
+    for peer, frames in received:
+        try:
+            yield _unpack(peer, frames)
+        except LinkError as error:
+            log.warning("dropped a %s", error)
+
+
+def each(messages: Iterable[Message], take: Callable[[Message], object]) -> None:
+    """Hand every message to `take`. One that lacks what its kind carries, or names a lane that is not here, is logged
+    and dropped: sent again, it would only take the restarted loop down as well."""
+    for message in messages:
+        try:
+            take(message)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            log.exception("dropped a %r message between actors that does not follow the protocol", message.kind)
+
+
+def check_version(message: Message) -> None:
+    """LinkError if the peer's greeting or beat is of another version of this protocol."""
+    found = message.head.get("v")
+    if found != LINK_VERSION:
+        raise LinkError(
+            f"an actor of this run speaks link version {found}, this one {LINK_VERSION}; install the same release of "
+            "stream-bind on every node of the cluster"
+        )
+
+
+def _received(socket: zmq.Socket[Any], most: int) -> Iterator[Sequence[Any]]:
+    for _ in range(most):
+        try:
+            yield socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return
 
 
 def _loopback(endpoint: str) -> str:
@@ -132,12 +177,7 @@ class Inlet:
 
     def drain(self, most: int = 256) -> Iterator[Message]:
         """What has arrived, at most `most` messages."""
-        for _ in range(most):
-            try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                return
-            yield _unpack(bytes(frames[0].buffer), frames[1:])
+        return _readable((bytes(frames[0].buffer), frames[1:]) for frames in _received(self.socket, most))
 
     def close(self) -> None:
         self.socket.close(0)
@@ -183,13 +223,9 @@ class Outlet:
             self.socket.send_multipart(_pack(kind, head, array), zmq.NOBLOCK, copy=False)
 
     def drain(self, most: int = 256) -> Iterator[Message]:
-        for _ in range(most):
-            try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                return
+        for message in _readable((b"", frames) for frames in _received(self.socket, most)):
             self._heard_s = None
-            yield _unpack(b"", frames)
+            yield message
 
     def revive(self, now_s: float) -> bool:
         """Call with every beat: connects anew, and says True, if nothing has come back for too long."""
@@ -330,7 +366,8 @@ def clip_head(clip: Clip, attempts: int, sent_ns: int) -> Head:
 def clip_of(message: Message) -> Clip:
     """The clip of a CLIP message."""
     head = message.head
-    assert message.array is not None
+    if message.array is None:
+        raise ValueError("a clip without its array")
     return Clip(
         stream=head["stream"],
         encoder=head["encoder"],

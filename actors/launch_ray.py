@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from actors.host import Host
@@ -19,11 +21,14 @@ from stream_bind.clock import SystemClock
 from stream_bind.errors import StreamBindError
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault(
-    "RAY_worker_niceness", "0"
-)  # 15 by default, which starves the sensor loops; the encoder raises its own
+# 15 by default, which starves the sensor loops; the encoder raises its own.
+os.environ.setdefault("RAY_worker_niceness", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+if (Path.home() / ".ray" / "auth_token").exists():
+    # Ray guards clusters by a token once there is one, but joins them with it only if told so before it is imported.
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 import ray
 import ray.exceptions
@@ -120,12 +125,13 @@ class RayLauncher:
             "configure_logging": True,
         }
         if plan.address is not None:
+            hint = "start one with `ray start --head`, or drop --address"
+            if not _answers(plan.address):
+                raise StreamBindError(f"no Ray cluster at {plan.address}: nothing listens there; {hint}")
             try:
                 ray.init(address=plan.address, **common)
-            except ConnectionError as error:
-                raise StreamBindError(
-                    f"no Ray cluster at {plan.address}: {error}; start one with `ray start --head` or drop --address"
-                ) from error
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise StreamBindError(f"no Ray cluster at {plan.address}: {_first_line(error)}; {hint}") from error
             self._started = True
             return
         # ipc socket paths end at 107 characters, so the directory's name is short.
@@ -200,6 +206,18 @@ def _where(node: str | None, resources: dict[str, float]) -> dict[str, Any]:
     if node is not None:
         wanted[f"node:{node}"] = 0.001
     return {"resources": wanted} if wanted else {}
+
+
+def _answers(address: str) -> bool:
+    """Whether something listens at HOST:PORT. ray.init would try for minutes; `auto` and ray:// it can judge itself."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "://" in address:
+        return True
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=3.0):
+            return True
+    except OSError:
+        return False
 
 
 def _first_line(error: BaseException) -> str:

@@ -72,7 +72,7 @@ class Meter(threading.Thread):
 
     def role(self, process: psutil.Process) -> str:
         name = " ".join(process.cmdline())[:120]
-        if name.startswith("ray::"):
+        if name.startswith("ray::") and "Actor" in name:
             return "ours: " + name.split()[0].removeprefix("ray::").split(".")[0].split(":")[0]
         if process.pid == os.getpid():
             return "ours: driver"
@@ -218,6 +218,8 @@ def report(args: Any, out: Path, meter: Meter, first: dict[str, float], snapshot
     )
     print("\n| process | PSS MB first | PSS MB last | CPU, % of a core |\n|---|---|---|---|")
     cpu = meter.cpu_share()
+    while len(meter.memory) > 1 and sum(meter.memory[-1][1].values()) < 0.8 * sum(meter.memory[-2][1].values()):
+        meter.memory.pop()  # taken while the actors were ending
     begin, end = meter.memory[0][1], meter.memory[-1][1]
     for role in sorted(end):
         print(f"| {role} | {begin.get(role, 0):.0f} | {end[role]:.0f} | {100 * cpu.get(role, 0):.1f} |")

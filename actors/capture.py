@@ -11,7 +11,7 @@ from typing import Any
 
 from actors.inbox import Inbox
 from actors.lane import Lane
-from actors.mailbox import WorkerLink
+from actors.mailbox import SILENT_S, WorkerLink
 from actors.plan import CapturePlan, SensorPlan
 from actors.reader import Reader
 from actors.transport import (
@@ -84,6 +84,7 @@ class CaptureWorker:
         self.fatal: str | None = None
         self._links: dict[str, WorkerLink] = {}
         self._peers: dict[str, tuple[bytes, str]] = {}
+        self._n_boxes = 0
         self._stopping = False
         self._stop_deadline_s: float | None = None
         self._next_beat_s = 0.0
@@ -283,22 +284,28 @@ class CaptureWorker:
     def _from_worker(self, message: Message) -> None:
         head, now_s = message.head, self._now_s()
         worker = head["worker"]
+        link = self._links.get(worker)
         if message.kind == "beat":
-            if worker not in self._links:
+            if link is not None and link.met and head["box"] != link.box:
+                # It had to connect anew, and what was on the way to it may be lost.
+                self._forget(worker, f"worker {worker} lost its connection")
+                link = None
+            if link is None:
                 log.debug("%s: encode worker %s is here", self._plan.name, worker)
-                self._links[worker] = WorkerLink(worker, now_s, progress_s=now_s)
-            self._links[worker].beat(head["state"], head["progress"], head["p99_s"], now_s)
+                link = self._links[worker] = WorkerLink(worker, now_s, self._new_box(), progress_s=now_s)
+            link.beat(head["state"], head["progress"], head["p99_s"], now_s)
             self._peers[worker] = (message.peer, head["encoder"])
-            if head["answer"] or head["box"] != self.life:
-                self._inlet.send(message.peer, "welcome", {"box": self.life, "v": LINK_VERSION})
-            if head["box"] != self.life:
+            link.met = head["box"] == link.box
+            if head["answer"] or not link.met:
+                self._inlet.send(message.peer, "welcome", {"box": link.box, "v": LINK_VERSION})
+            if not link.met or link.stuck:
                 return
             for lane in self._lanes(head["encoder"]):
                 lane.mailbox.grant(worker, head["credit"].get(lane.plan.stream, 0))
                 for dropped in lane.mailbox.skip_until(head["floor"], head["begun"]):
                     self._event(lane, lane.dropped_event(dropped))
-        elif head["box"] != self.life:
-            return  # meant for the actor that was here before us
+        elif link is None or head["box"] != link.box:
+            return  # of a lease that has ended, or meant for the actor that was here before us
         elif message.kind == "done":
             for lane in self._lanes(head["encoder"], head["stream"]):
                 lane.mailbox.ack(head["window"])
@@ -307,6 +314,10 @@ class CaptureWorker:
                 lost = lane.mailbox.nack(head["window"], worker, head["error"], skipped=head["skipped"])
                 for dropped in lost:
                     self._event(lane, lane.dropped_event(dropped))
+
+    def _new_box(self) -> str:
+        self._n_boxes += 1
+        return f"{self.life}.{self._n_boxes}"
 
     def _lanes(self, encoder: str, stream: str | None = None) -> list[Lane]:
         return [
@@ -323,16 +334,22 @@ class CaptureWorker:
             if why is None:
                 continue
             log.warning("%s: %s; its clips go to the next worker", self._plan.name, why)
-            self._forget(link.worker, why)
+            if now_s - link.seen_s > SILENT_S:
+                self._forget(link.worker, why)
+            else:  # it still beats: keep an eye on it, but lease it nothing before it moves
+                link.stuck, link.met, link.box = True, False, self._new_box()
+                self._end_leases(link.worker, why)
 
     def _forget(self, worker: str, why: str) -> None:
-        _, encoder = self._peers.pop(worker)
-        del self._links[worker]
-        for lane in self._lanes(encoder):
+        self._end_leases(worker, why)
+        del self._peers[worker], self._links[worker]
+
+    def _end_leases(self, worker: str, why: str) -> None:
+        for lane in self._lanes(self._peers[worker][1]):
             held = lane.mailbox.n_leased
             for dropped in lane.mailbox.lose_worker(worker, why):
                 self._event(lane, lane.dropped_event(dropped))
-            if held:
+            if lane.mailbox.n_leased < held:
                 self._notice(lane, Notice(lane.plan.stream, "worker_lost", why, self._clock.unix_ns()))
 
     def _send_clips(self) -> None:
@@ -340,13 +357,14 @@ class CaptureWorker:
             for lane in sensor.lanes:
                 for worker, clip, attempts in lane.mailbox.take():
                     self._announce_once(lane)
+                    if worker not in self._peers:
+                        continue  # found gone a moment ago, which put this clip back as well
                     head = clip_head(clip, attempts, self._clock.unix_ns()) | {
-                        "box": self.life,
+                        "box": self._links[worker].box,
                         "floor": lane.mailbox.floor_ns,
                     }
                     if not self._inlet.send(self._peers[worker][0], "clip", head, clip.array):
                         self._forget(worker, f"worker {worker} is gone")
-                        break
 
     # -- the end ----------------------------------------------------------------------------------------------------
 

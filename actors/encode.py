@@ -288,6 +288,7 @@ class EncodeWorker:
             check_version(message)
             if head["box"] != link.box:
                 link.box, link.finished = head["box"], {}
+                self._drop(link)
         elif message.kind == "clip" and head["box"] == link.box:
             received_ns = self._clock.unix_ns()
             self._floor_ns = max(self._floor_ns, head["floor"])
@@ -300,6 +301,13 @@ class EncodeWorker:
                 )  # fmt: skip
                 heapq.heappush(self._ready, task)
                 self._arrived.notify()
+
+    def _drop(self, link: _Link) -> None:
+        """The leases under another name of this mailbox have ended: what still waits here comes again, or went to
+        another worker."""
+        with self._arrived:
+            self._ready = [task for task in self._ready if task.link is not link or task.box == link.box]
+            heapq.heapify(self._ready)
 
     def _from_publisher(self, message: Message) -> None:
         if message.kind == "beat" and self._outbox.meet(message.head["life"]):
@@ -317,8 +325,8 @@ class EncodeWorker:
     def _beat(self, now_s: float, *, everyone: bool) -> None:
         loaded = self._encoder is not None
         for link in self._links:
-            if everyone:
-                link.outlet.revive(now_s)
+            if everyone and link.outlet.revive(now_s):
+                link.box = ""  # what was on the way here is lost; the mailbox learns it from the beat
             credit = {s: link.finished.get(s, 0) + self._window for s in self._streams} if loaded else {}
             fields = {
                 "state": self._state,

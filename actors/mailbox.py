@@ -34,6 +34,13 @@ class WorkerLink:
 
     worker: str
     seen_s: float
+    box: str = ""
+    """The name under which the worker counts its credit from 0. A worker whose leases have ended gets another: what
+    it was sent and had finished under the old one no longer counts."""
+    met: bool = False
+    """The worker has answered under `box`."""
+    stuck: bool = False
+    """Its leases have ended for lack of progress: nothing more for it before it moves."""
     state: str = "loading"
     """loading, ready or busy: a lease never ends for lack of progress while a worker loads or compiles."""
     progress: int = 0
@@ -42,6 +49,8 @@ class WorkerLink:
 
     def beat(self, state: str, progress: int, p99_s: float, now_s: float) -> None:
         self.seen_s = now_s
+        if progress != self.progress:
+            self.stuck = False
         if progress != self.progress or state != self.state or state == "loading":
             self.progress_s = now_s
         self.state, self.progress, self.p99_s = state, progress, p99_s
@@ -51,7 +60,7 @@ class WorkerLink:
         if now_s - self.seen_s > SILENT_S:
             return f"worker {self.worker} silent for {now_s - self.seen_s:.1f} s"
         patience_s = max(STUCK_S, 5 * self.p99_s)
-        if self.state == "busy" and now_s - self.progress_s > patience_s:
+        if self.state == "busy" and not self.stuck and now_s - self.progress_s > patience_s:
             return f"worker {self.worker} made no progress for {patience_s:.0f} s"
         return None
 

@@ -72,9 +72,9 @@ def test_a_worker_killed_between_publish_and_acknowledgement_repeats_nothing(
     rig = make_rig()
     rig.capture()
     first = rig.worker()
+    rig.pump(lambda: _met(rig, first))
     monkeypatch.setattr(first, "_tell", lambda *_: None)
     monkeypatch.setattr(first, "_from_publisher", lambda _: None)
-    rig.captures["a"]._from_worker(_beat(rig, first))
     four_seconds()
     rig.pump(lambda: len(rig.windows()) >= 2)
     rig.kill_worker(first)
@@ -85,23 +85,13 @@ def test_a_worker_killed_between_publish_and_acknowledgement_repeats_nothing(
     assert rig.publisher.health()["lanes"][0]["repeats"] >= 2
 
 
-def _beat(rig, worker):
-    """The beat of a worker that cannot send any more after it: enough credit for all."""
-    from actors.transport import Message
+def _met(rig, worker, stream="a") -> bool:
+    link = rig.captures[stream]._links.get(worker.life)
+    return link is not None and link.met
 
-    for link in worker._links:
-        link.box = rig.captures["a"].life
-    head = {
-        "worker": worker.life, "encoder": "probe", "box": rig.captures["a"].life, "state": "ready",
-        "progress": 0, "p99_s": 0.0, "credit": {"a": 4}, "floor": 0, "begun": [], "answer": False,
-    }  # fmt: skip
-    worker._links[0].outlet.send("hello", head)
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        for message in rig.captures["a"]._inlet.drain():
-            if message.kind == "hello":
-                return Message(message.peer, "beat", head, None)
-    raise AssertionError("the mailbox was never reached")
+
+def _lane(rig, stream="a"):
+    return rig.captures[stream].sensors[0].lanes[0]
 
 
 def test_leases_of_a_silent_worker_end_and_its_clips_go_on(make_rig, four_seconds) -> None:
@@ -119,6 +109,92 @@ def test_leases_of_a_silent_worker_end_and_its_clips_go_on(make_rig, four_second
     assert capture.sensors[0].lanes[0].mailbox.n_retried >= 4
     frozen.close_compute()
     frozen.close()
+
+
+def test_a_worker_that_was_silent_and_comes_back_gets_no_more_than_its_capacity(
+    make_rig, feed, probe, monkeypatch
+) -> None:
+    rig = make_rig()
+    capture = rig.capture()
+    worker = rig.worker(capacity=2)
+    feed("a", probe["samples"](0, 20))
+    rig.pump(lambda: len(rig.windows()) >= 20)
+    rig.pump(lambda: len(worker._ready) == 2, compute=False)
+    rig.workers.remove(worker)  # SIGSTOP
+    rig.pump(lambda: worker.life not in capture._links)
+    assert _lane(rig).mailbox.n_leased == 0
+    rig.workers.append(worker)  # SIGCONT
+    feed("a", probe["samples"](20, 30))
+    rig.pump(lambda: _lane(rig).mailbox.n_leased > 0, compute=False)
+    seen = time.monotonic() + 0.7
+    rig.pump(lambda: time.monotonic() > seen, compute=False)
+    assert _lane(rig).mailbox.n_leased == len(worker._ready) == 2
+    feed("a", probe["end"])
+    rig.run_out()
+    assert rig.windows() == list(range(2, 61))
+    rig.assert_exactly_once()
+
+
+def test_a_worker_that_hangs_gets_nothing_more_while_its_neighbour_serves_all(
+    make_rig, feed, probe, monkeypatch
+) -> None:
+    monkeypatch.setattr("actors.mailbox.STUCK_S", 0.5)
+    rig = make_rig()
+    capture = rig.capture()
+    hung = rig.worker(capacity=2)
+    rig.pump(lambda: _met(rig, hung))
+    monkeypatch.setattr(hung, "compute_step", lambda *_: False)  # its thread never comes back from the device
+    feed("a", probe["samples"](0, 4))
+    rig.pump(lambda: len(hung._ready) == 2)
+    hung._state = "busy"
+    other = rig.worker(capacity=2)
+    rig.pump(lambda: _lane(rig).mailbox.n_retried == 2)
+    for k in range(4):
+        feed("a", probe["samples"](4 + k, 5 + k))
+        more = time.monotonic() + 0.6  # as long as it takes to find a lease stuck
+        rig.pump(lambda at=more: time.monotonic() > at)
+    feed("a", probe["end"])
+    rig.run_out()
+    assert rig.windows() == list(range(2, 17))
+    rig.assert_exactly_once()
+    assert _lane(rig).mailbox.n_retried == 2
+    assert other._n_clips == 15
+    # It moves again: it is leased clips again, and not more than it can hold.
+    assert capture._links[hung.life].stuck
+    hung._state, hung._progress = "ready", 1
+    rig.pump(lambda: not capture._links[hung.life].stuck)
+
+
+def test_a_worker_whose_connection_broke_gives_its_leases_back(make_rig, four_seconds) -> None:
+    rig = make_rig()
+    rig.capture()
+    worker = rig.worker(capacity=3)
+    four_seconds()
+    rig.pump(lambda: _lane(rig).mailbox.n_leased == 3, compute=False)
+    for link in worker._links:  # it heard nothing for 3 s, and what was on the way to it went down with the socket
+        link.outlet._heard_s = -100.0
+        for _ in link.outlet.drain():
+            pass
+    worker._ready.clear()
+    rig.run_out()
+    assert rig.windows() == WHOLE
+    assert worker._links[0].outlet.peer.endswith(".1")
+    rig.assert_exactly_once()
+
+
+def test_one_dead_worker_leaves_no_clip_leased_to_another_and_never_sent(make_rig, four_seconds, monkeypatch) -> None:
+    rig = make_rig()
+    capture = rig.capture()
+    dead, alive = rig.worker(capacity=2), rig.worker(capacity=2)
+    rig.pump(lambda: _met(rig, dead) and _met(rig, alive))
+    gone = capture._peers[dead.life][0]
+    send = capture._inlet.send
+    monkeypatch.setattr(capture._inlet, "send", lambda peer, *rest: peer != gone and send(peer, *rest))
+    rig.kill_worker(dead)
+    four_seconds()
+    rig.run_out()
+    assert rig.windows() == WHOLE
+    assert alive._n_clips == len(WHOLE)
 
 
 def test_what_is_out_at_a_worker_never_exceeds_its_capacity(make_rig, four_seconds) -> None:

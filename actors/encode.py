@@ -94,6 +94,7 @@ class EncodeWorker:
         self._ready_ns = 0
         self._begun: deque[int] = deque(maxlen=16)
         self._number = 0
+        self._n_outs = 0
         self._next_beat_s = 0.0
         self._closing = False
         self._batch_s = Stats()
@@ -136,7 +137,7 @@ class EncodeWorker:
             self.fatal = f"encoder {self._plan.encoder}: cannot load: {type(error).__name__}: {error}"
             raise
         self._encoder = encoder
-        self._out = Outlet(self._plan.publish_endpoint, f"{self.life}-out", linger_ms=500)
+        self._out, self._out_beside = self._connect_out(), self._publisher.peer
         self._ready_ns = self._clock.unix_ns()
         self._state = "ready"
         self._waker.wake()
@@ -231,7 +232,6 @@ class EncodeWorker:
         assert self._encoder is not None
         clip = task.clip
         head = {
-            "reply": self._publisher.peer,
             "stream": clip.stream,
             "encoder": clip.encoder,
             "modality": clip.modality,
@@ -256,7 +256,17 @@ class EncodeWorker:
         }
         key = (clip.stream, clip.encoder, clip.window)
         self._leases[key] = (task.link, task.box)
-        self._out.send("vector", self._outbox.keep(key, "vector", head, vector, self._now_s()), vector)
+        head = self._outbox.keep(key, "vector", head, vector, self._now_s())
+        peer = self._publisher.peer
+        if peer != self._out_beside:  # the I/O thread had to connect anew, and our link is as dead as its was
+            self._out.close()
+            self._out, self._out_beside = self._connect_out(), peer
+        self._out.send("vector", head | {"reply": peer}, vector)
+
+    def _connect_out(self) -> Outlet:
+        """The compute thread's own link for vectors; their confirmations come over the I/O thread's."""
+        self._n_outs += 1
+        return Outlet(self._plan.publish_endpoint, f"{self.life}-out-{self._n_outs}", linger_ms=500)
 
     # -- I/O thread -----------------------------------------------------------------------------------------------
 

@@ -176,7 +176,9 @@ class PublishWorker:
         lane = self._lanes[head["stream"], head["encoder"]]
         if message.kind == "vector":
             lane.ready_ns = head["ready"]
-            self._offer(lane, self._embedding(message), key, head["reply"].encode())
+            # A vector comes over a link that nothing goes back on; one sent again, over the sender's own.
+            reply = head["reply"].encode() if "reply" in head else message.peer
+            self._offer(lane, self._embedding(message), key, reply)
         elif message.kind == "event":
             self._event(lane, head, key, message.peer)
         elif message.kind == "lane":

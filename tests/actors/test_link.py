@@ -328,6 +328,36 @@ def test_a_restarted_publisher_gets_everything_unconfirmed_again(make_rig, feed,
     assert len({m.epoch for m in rig.sent}) == 2
 
 
+@pytest.mark.parametrize("transport", ["inproc", "ipc"])
+def test_a_publisher_away_for_longer_than_a_link_waits_gets_and_confirms_everything(
+    transport, make_rig, feed, probe, monkeypatch
+) -> None:
+    monkeypatch.setattr("actors.transport.Outlet.DEAF_S", 1.0)
+    rig = make_rig(transport)
+    capture = rig.capture()
+    worker = rig.worker()
+    feed("a", probe["samples"](0, 2))
+    rig.pump(lambda: rig.windows()[-1:] == [3])
+    feed("a", probe["samples"](2, 4))
+    rig.publisher.close()
+    away = time.monotonic() + 2.2
+    while time.monotonic() < away:
+        capture.step(0.01)
+        worker.step(0.01)
+        worker.compute_step(0.0)
+    assert worker._publisher.peer[-1] != "0"
+    rig.publisher = type(rig.publisher)(rig.plan, rig.clock)
+    rig.publisher.open()
+    rig._listen()
+    rig.pump(lambda: len(worker._outbox) == 0 and _lane(rig).mailbox.n_leased == 0)
+    # And vectors find their way by themselves again, not by being sent a second time after RESEND_S.
+    feed("a", probe["samples"](4, 5))
+    rig.pump(lambda: rig.windows()[-1:] == [9], timeout_s=2.0)
+    feed("a", probe["end"])
+    rig.run_out()
+    assert sorted(set(rig.windows())) == list(range(2, 11))
+
+
 def test_overload_skips_whole_moments_so_that_what_is_left_lines_up(make_rig, feed, probe) -> None:
     rig = make_rig(streams=("a", "b"), policy="drop_oldest", depth=3)
     worker = rig.worker(capacity=2, max_batch=1)

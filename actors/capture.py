@@ -67,6 +67,9 @@ class _Sensor:
         self.last_arrival_ns = 0
         self.n_samples = 0
         self.ended = False
+        """Nothing more will come from the reader."""
+        self.finished = False
+        """Its last windows are closed."""
 
     @property
     def blocked(self) -> bool:
@@ -89,7 +92,6 @@ class CaptureWorker:
         self._stop_deadline_s: float | None = None
         self._next_beat_s = 0.0
         self._step_ns = 0
-        self._end_sent = False
         self.sensors: list[_Sensor] = []
 
     def open(self) -> None:
@@ -129,7 +131,7 @@ class CaptureWorker:
     @property
     def done(self) -> bool:
         """Every window has found its fate and the publisher knows."""
-        return self._end_sent and not len(self._outbox)
+        return all(lane.end_sent for s in self.sensors for lane in s.lanes) and not len(self._outbox)
 
     def health(self) -> dict[str, Any]:
         """Counters and gauges per stream, plain data."""
@@ -155,14 +157,17 @@ class CaptureWorker:
         for sensor in self.sensors:
             self._take(sensor)
             self._close_idle(sensor)
+            if sensor.ended:
+                self._close_last(sensor)
         self._expire_workers()
         self._send_clips()
         now_s = self._now_s()
         if now_s >= self._next_beat_s:
             self._next_beat_s = now_s + BEAT_S
             self._beat(now_s)
-        if self._stopping or all(s.ended for s in self.sensors):
+        if self._stopping:
             self._finish(now_s)
+        self._tell_ends(now_s)
 
     def close(self) -> None:
         for sensor in self.sensors:
@@ -229,7 +234,8 @@ class CaptureWorker:
     def _event(self, lane: Lane, event: dict[str, Any]) -> None:
         if event["window"] is not None:
             self._announce_once(lane)
-        key = ("e", *lane.key, event["window"], event["to_window"], lane.next_event())
+        # With our life in it: the first notice of a restarted actor is no repeat of its predecessor's first.
+        key = ("e", *lane.key, event["window"], event["to_window"], lane.next_event(), self.life)
         self._outbox.send(key, "event", lane.head() | event, None, self._now_s())
 
     def _notice(self, lane: Lane, notice: Notice) -> None:
@@ -256,9 +262,11 @@ class CaptureWorker:
 
     def _beat(self, now_s: float) -> None:
         settled = [(*lane.key, self._settled(lane)) for s in self.sensors for lane in s.lanes if lane.announced]
+        heard = self._outlet.heard
         self._outlet.revive(now_s)
         self._outlet.send("beat", {"name": self._plan.name, "v": LINK_VERSION, "settled": settled})
-        self._outbox.resend(now_s, older_than_s=Outbox.RESEND_S)
+        if heard:
+            self._outbox.resend(now_s, older_than_s=Outbox.RESEND_S)
         step_ns = self._clock.step_ns()
         if abs(step_ns - self._step_ns) > CLOCK_STEP_NS:
             moved_ms = (step_ns - self._step_ns) / 1e6
@@ -277,6 +285,9 @@ class CaptureWorker:
                 for lane in sensor.lanes:
                     if lane.announced:
                         self._announce(lane, self._settled(lane))
+                        lane.tell_outage_again()
+                        if lane.end_sent:
+                            self._send_end(lane, self._now_s())
             self._outbox.resend(self._now_s())
 
     # -- the credit protocol ----------------------------------------------------------------------------------------
@@ -368,30 +379,43 @@ class CaptureWorker:
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
+    def _close_last(self, sensor: _Sensor) -> None:
+        """The stream has ended: what becomes of the windows still open, whatever other sensors of the group do."""
+        if not sensor.finished:
+            sensor.finished = sensor.ended = True
+            for lane in sensor.lanes:
+                if lane.windower.first_window is not None:
+                    self._settle(lane, lane.finish(self._clock.unix_ns()))
+
     def _finish(self, now_s: float) -> None:
         if self._stop_deadline_s is None:
+            for sensor in self.sensors:
+                sensor.reader.ask_to_stop()  # all first: one whose read hangs is waited for 2 s
             for sensor in self.sensors:
                 if not sensor.ended:
                     sensor.inbox.close()
                     sensor.reader.stop()
                     self._take_rest(sensor)
-                sensor.ended = True
-                for lane in sensor.lanes:
-                    if lane.windower.first_window is not None:
-                        self._settle(lane, lane.finish(self._clock.unix_ns()))
+                self._close_last(sensor)
             self._stop_deadline_s = now_s + DRAIN_S
-        lanes = [lane for s in self.sensors for lane in s.lanes]
-        if self._stopping and now_s > self._stop_deadline_s:
-            for lane in lanes:
-                for dropped in lane.give_up_all("the run ended before an encoder served it"):
-                    self._event(lane, lane.dropped_event(dropped))
-        if self._end_sent or any(len(lane.mailbox) for lane in lanes):
-            return
-        for lane in lanes:
-            if lane.announced:
-                head = lane.head() | {"end": lane.windower.next_window}
-                self._outbox.send(("end", *lane.key), "end", head, None, now_s)
-        self._end_sent = True
+        if now_s > self._stop_deadline_s:
+            for sensor in self.sensors:
+                for lane in sensor.lanes:
+                    for dropped in lane.give_up_all("the run ended before an encoder served it"):
+                        self._event(lane, lane.dropped_event(dropped))
+
+    def _tell_ends(self, now_s: float) -> None:
+        """Once the last window of a lane has found its fate, the publisher learns that none follows."""
+        for sensor in self.sensors:
+            for lane in sensor.lanes:
+                if sensor.finished and not lane.end_sent and not len(lane.mailbox):
+                    lane.end_sent = True
+                    if lane.announced:
+                        self._send_end(lane, now_s)
+
+    def _send_end(self, lane: Lane, now_s: float) -> None:
+        head = lane.head() | {"end": lane.windower.next_window}
+        self._outbox.send(("end", *lane.key), "end", head, None, now_s)
 
     def _take_rest(self, sensor: _Sensor) -> None:
         while len(sensor.inbox) and not sensor.blocked:

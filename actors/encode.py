@@ -350,9 +350,11 @@ class EncodeWorker:
             self._tell(link, "beat", link.box, fields)
         if everyone:
             self._next_beat_s = now_s + BEAT_S
+            heard = self._publisher.heard
             self._publisher.revive(now_s)
             self._publisher.send("beat", {"name": self.life, "v": LINK_VERSION})
-            self._outbox.resend(now_s, older_than_s=Outbox.RESEND_S)
+            if heard:
+                self._outbox.resend(now_s, older_than_s=Outbox.RESEND_S)
 
     def _now_s(self) -> float:
         return self._clock.monotonic_ns() / 1e9

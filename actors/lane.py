@@ -58,6 +58,7 @@ class Lane:
         self.mailbox = Mailbox(depth=plan.depth, max_bytes=plan.max_bytes, policy=plan.policy)
         self.key = (plan.stream, plan.encoder)
         self.announced = False
+        self.end_sent = False
         self._outage_told: int | None = None
         self._n_events = 0
         self._coverage = 0.0
@@ -118,6 +119,10 @@ class Lane:
             yield self._event("outage", "no samples; another event tells when it is over", start, start + 1) | {
                 "to_window": None
             }
+
+    def tell_outage_again(self) -> None:
+        """The publisher has been restarted: nobody has heard of an outage that goes on."""
+        self._outage_told = None
 
     def _outage(self, missing: Missing) -> dict[str, Any]:
         n = missing.to_window - missing.from_window

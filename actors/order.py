@@ -81,7 +81,8 @@ class LaneOrder(Generic[T]):
         """A capture actor starts (or restarts) this lane at first_window; what leaves now comes back. Only the first
         start sets the cursor; a later one leaves a hole below it, for `tick` to report unless its vectors come."""
         if self.cursor is None:
-            self.cursor = first_window
+            # What was held already may lie below: both this publisher and the capture actor are new, the worker is not.
+            self.cursor = min([first_window, *self._held])
         self.settled = max(self.settled, first_window)
         self.end = None
         return self._release()

@@ -182,13 +182,15 @@ class PublishWorker:
         elif message.kind == "event":
             self._event(lane, head, key, message.peer)
         elif message.kind == "lane":
+            self._confirm[message.peer].append(key)
+            if lane.life == head["life"]:
+                return  # a repeat, perhaps after the end
+            if lane.life:
+                log.warning("%s: its capture actor was restarted", lane.plan.stream)
             if lane.first is None:
                 lane.first = head["first"]
-            if lane.life and lane.life != head["life"]:
-                log.warning("%s: its capture actor was restarted", lane.plan.stream)
             lane.life = head["life"]
             self._release(lane, lane.order.announce(head["first"]))
-            self._confirm[message.peer].append(key)
             self._tell_meta()
         elif message.kind == "end":
             lane.order.finish(head["end"])

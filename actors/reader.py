@@ -63,10 +63,14 @@ class Reader:
     def release(self) -> None:
         self._go.set()
 
-    def stop(self, timeout_s: float = 2.0) -> bool:
-        """Ask the thread to end; False if the driver hangs past timeout_s (it is a daemon thread)."""
+    def ask_to_stop(self) -> None:
+        """The thread ends after the read it is in."""
         self._stop.set()
         self._go.set()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """Ask the thread to end; False if the driver hangs past timeout_s (it is a daemon thread)."""
+        self.ask_to_stop()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
         return not self._thread.is_alive()

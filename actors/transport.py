@@ -227,6 +227,11 @@ class Outlet:
             self._heard_s = None
             yield message
 
+    @property
+    def heard(self) -> bool:
+        """Something has come since the last `revive`: the bound side is working through what it is sent."""
+        return self._heard_s is None
+
     def revive(self, now_s: float) -> bool:
         """Call with every beat: connects anew, and says True, if nothing has come back for too long."""
         if self._heard_s is None:
@@ -237,7 +242,7 @@ class Outlet:
             self.poller.drop(self)
         self.socket.close(0)
         self._revived += 1
-        self._heard_s = None
+        self._heard_s = now_s
         self.socket = self._connect()
         if self.poller is not None:
             self.poller.add(self)
@@ -298,7 +303,8 @@ class Outbox:
 
     Two parts of a worker's life may pass without the publisher hearing them (it was restarted, or not yet up): a
     changed incarnation in its beat, or RESEND_S without a confirmation, sends everything unconfirmed again. The
-    publisher drops repeats, so sending twice is harmless.
+    publisher drops repeats, so sending twice is harmless; sending again and again to one that hangs would fill its
+    memory, so callers resend by age only to one that has been `heard`.
     """
 
     RESEND_S = 5.0

@@ -116,7 +116,14 @@ def samples(start_s: float, stop_s: float) -> Chunk:
 class Rig:
     """Publisher, captures and workers stepped by hand, so that any of them can be killed between two steps."""
 
-    def __init__(self, transport: str, tmp_path: Any, streams: Sequence[str] = ("a",), **lane: Any) -> None:
+    def __init__(
+        self,
+        transport: str,
+        tmp_path: Any,
+        streams: Sequence[str] = ("a",),
+        encoders: Sequence[str] = ("probe",),
+        **lane: Any,
+    ) -> None:
         self._transport, self._tmp_path = transport, tmp_path
         self._names = 0
         self.clock = SystemClock()
@@ -124,8 +131,9 @@ class Rig:
         self.boxes = {s: self.endpoint(f"box-{s}") for s in streams}
         self.device: dict[str, Any] = {}
         self.lanes = tuple(
-            LanePlan(s, "probe", "imu", "probe", {}, LENGTH_NS, HOP_NS, **{"policy": "backpressure", **lane})
+            LanePlan(s, encoder, "imu", "probe", {}, LENGTH_NS, HOP_NS, **{"policy": "backpressure", **lane})
             for s in streams
+            for encoder in encoders
         )
         self.plan = PublishPlan("rig", self.inlet, f"inproc://data-{id(self)}", lanes=self.lanes)
         self.publisher = PublishWorker(self.plan, self.clock)
@@ -150,16 +158,20 @@ class Rig:
         publisher.event = lambda m: self.sent.append(out := event(m)) or out  # type: ignore[method-assign, func-returns-value]
 
     def restart_publisher(self) -> None:
+        """Killed and started again: what its predecessor held is gone."""
         self.publisher.close()
         self.publisher = PublishWorker(self.plan, self.clock)
         self.publisher.open()
         self._listen()
 
-    def capture(self, stream: str = "a", *, restarted: bool = False) -> CaptureWorker:
-        lanes = tuple(lane for lane in self.lanes if lane.stream == stream)
-        sensor = SensorPlan(stream, "imu", "script", self.device, lanes)
+    def capture(self, stream: str = "a", *others: str, restarted: bool = False) -> CaptureWorker:
+        """A capture actor of one stream, or of a group."""
+        sensors = tuple(
+            SensorPlan(s, "imu", "script", self.device, tuple(lane for lane in self.lanes if lane.stream == s))
+            for s in (stream, *others)
+        )
         worker = CaptureWorker(
-            CapturePlan(f"capture-{stream}", (sensor,), self.boxes[stream], self.inlet), self.clock, restarted=restarted
+            CapturePlan(f"capture-{stream}", sensors, self.boxes[stream], self.inlet), self.clock, restarted=restarted
         )
         worker.open()
         self.captures[stream] = worker
@@ -169,15 +181,15 @@ class Rig:
         """As SIGKILL would: no drain, no word."""
         self.captures.pop(stream).close()
 
-    def worker(self, **plan: Any) -> EncodeWorker:
+    def worker(self, encoder: str = "probe", **plan: Any) -> EncodeWorker:
         self._names += 1
         worker = EncodeWorker(
             EncodePlan(
                 f"encode-{self._names}",
-                "probe",
+                encoder,
                 "probe",
                 {},
-                self.lanes,
+                tuple(lane for lane in self.lanes if lane.encoder == encoder),
                 tuple(self.boxes.values()),
                 self.inlet,
                 **plan,
@@ -210,11 +222,11 @@ class Rig:
         """Until every capture actor is done."""
         self.pump(lambda: all(c.done for c in self.captures.values()))
 
-    def fates(self, stream: str = "a") -> list[tuple[str, int, int]]:
+    def fates(self, stream: str = "a", encoder: str = "probe") -> list[tuple[str, int, int]]:
         """(reason or "vector", window, to_window) of everything that accounts for windows, as published."""
         out = []
         for message in self.sent:
-            if message.stream != stream or message.window is None:
+            if (message.stream, message.encoder) != (stream, encoder) or message.window is None:
                 continue
             if isinstance(message, Embedding):
                 assert message.vector == pytest.approx([np.cos(message.window / 100), np.sin(message.window / 100)])
@@ -223,12 +235,12 @@ class Rig:
                 out.append((message.reason, message.window, message.to_window))
         return out
 
-    def windows(self, stream: str = "a", fate: str = "vector") -> list[int]:
-        return [w for kind, start, end in self.fates(stream) if kind == fate for w in range(start, end)]
+    def windows(self, stream: str = "a", fate: str = "vector", encoder: str = "probe") -> list[int]:
+        return [w for kind, start, end in self.fates(stream, encoder) if kind == fate for w in range(start, end)]
 
-    def assert_exactly_once(self, stream: str = "a") -> None:
+    def assert_exactly_once(self, stream: str = "a", encoder: str = "probe") -> None:
         """Every due window once, in order, none left out."""
-        ranges = [(start, end) for _, start, end in self.fates(stream)]
+        ranges = [(start, end) for _, start, end in self.fates(stream, encoder)]
         covered = [w for start, end in ranges for w in range(start, end)]
         assert covered == list(range(covered[0], covered[-1] + 1))
 
@@ -248,10 +260,10 @@ def make_rig(tmp_path: Any) -> Iterator[Callable[..., Rig]]:
     FAIL_WINDOWS.clear()
     SLOW_S[0] = 0.0
 
-    def make(transport: str = "inproc", streams: Sequence[str] = ("a",), **lane: Any) -> Rig:
+    def make(transport: str = "inproc", streams: Sequence[str] = ("a",), **plan: Any) -> Rig:
         for stream in streams:
             FEEDS[stream] = queue.Queue()
-        rigs.append(Rig(transport, tmp_path, streams, **lane))
+        rigs.append(Rig(transport, tmp_path, streams, **plan))
         return rigs[-1]
 
     yield make

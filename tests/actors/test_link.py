@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from actors.mailbox import SILENT_S
 from stream_bind.errors import DeviceError
+from stream_bind.messages import Chunk
 
 S = 1_000_000_000
 
@@ -306,6 +308,183 @@ def test_a_restarted_capture_actor_leaves_one_event_for_the_hole(make_rig, feed,
     assert [kind for kind, *_ in rig.fates("b")] == ["starting", *["vector"] * 25, "ending"]
 
 
+def test_a_capture_actor_restarted_twice_leaves_two_events(make_rig, feed, probe) -> None:
+    rig = make_rig()
+    rig.capture()
+    rig.worker()
+    for start in (0, 10, 20):
+        if start:
+            rig.kill_capture()
+            rig.capture(restarted=True)
+        feed("a", probe["samples"](start, start + 4))
+        rig.pump(lambda last=2 * start + 7: rig.windows()[-1:] == [last])
+    feed("a", probe["samples"](24, 25), probe["end"])
+    rig.run_out()
+    rig.assert_exactly_once()
+    assert [fate for fate in rig.fates() if fate[0] == "lost"] == [("lost", 8, 21), ("lost", 28, 41)]
+
+
+def test_the_first_notice_of_a_restarted_actor_is_no_repeat_of_its_predecessors(make_rig, feed, probe) -> None:
+    rig = make_rig()
+    rig.capture()
+    rig.worker()
+    feed("a", probe["samples"](0, 2), DeviceError("unplugged"), probe["samples"](2, 4))
+    rig.pump(lambda: rig.windows()[-1:] == [7])
+    rig.kill_capture()
+    rig.capture(restarted=True)  # its device is not there at once: the actor was restarted, so it was before
+    feed("a", probe["samples"](4, 6), DeviceError("unplugged again"), probe["end"])
+    rig.run_out()
+    told = [m.detail for m in rig.sent if m.kind == "evt" and m.reason == "device_lost"]
+    assert told == ["unplugged", "unplugged again"]
+
+
+def test_all_actors_but_the_worker_restarted_at_once_still_explain_every_window(
+    make_rig, feed, probe, monkeypatch
+) -> None:
+    rig = make_rig("ipc")
+    rig.capture()
+    worker = rig.worker(max_batch=1)
+    feed("a", probe["samples"](0, 2))
+    rig.pump(lambda: rig.windows()[-1:] == [3])
+    feed("a", probe["samples"](2, 4))
+    rig.publisher.close()
+    held = time.monotonic() + 5
+    while worker._n_clips < 6 and time.monotonic() < held:
+        rig.captures["a"].step(0.01)
+        worker.step(0.01)
+        worker.compute_step(0.0)
+    rig.kill_capture()
+    rig.publisher = type(rig.publisher)(rig.plan, rig.clock)
+    rig.publisher.open()
+    rig._listen()
+    held = time.monotonic() + 5
+    while rig.publisher.health()["lanes"][0]["held"] < 4 and time.monotonic() < held:
+        worker.step(0.01)
+        rig.publisher.step(0.01)
+    before = len(rig.sent)
+    rig.capture(restarted=True)
+    feed("a", probe["samples"](10, 12), probe["end"])
+    rig.run_out()
+    rig.publisher.request_stop()
+    rig.pump(lambda: rig.publisher.done)
+    epoch = [m for m in rig.sent[before:] if m.window is not None]
+    ranges = [(m.window, m.window + 1 if m.kind == "emb" else m.to_window) for m in epoch]
+    assert [w for start, end in ranges for w in range(start, end)] == list(range(4, 26))
+    assert next((m.reason, m.window, m.to_window) for m in epoch if m.kind == "evt") == ("lost", 8, 21)
+
+
+def test_a_restarted_publisher_hears_again_of_a_stream_that_has_ended(make_rig, feed, probe) -> None:
+    rig = make_rig("ipc", streams=("a", "b"))
+    rig.capture("a")
+    rig.capture("b")
+    rig.worker()
+    feed("a", probe["samples"](0, 2), probe["end"])
+    feed("b", probe["samples"](0, 2))
+    rig.pump(lambda: rig.captures["a"].done and rig.windows("b")[-1:] == [3])
+    rig.restart_publisher()
+    rig.pump(lambda: rig.publisher._lanes["b", "probe"].meta().first_window is not None)
+    rig.pump(lambda: rig.publisher._lanes["a", "probe"].meta().end_window == 6)
+    assert rig.publisher._lanes["b", "probe"].meta().end_window is None
+
+
+def test_an_end_that_was_not_confirmed_reaches_the_next_publisher(make_rig, feed, probe) -> None:
+    rig = make_rig("ipc")
+    capture = rig.capture()
+    rig.worker()
+    feed("a", probe["samples"](0, 2))
+    rig.pump(lambda: rig.windows()[-1:] == [3])
+    send = capture._send_end
+
+    def send_and_lose(*args: Any) -> None:
+        capture._send_end = send
+        rig.publisher.close()  # it dies as the end is on its way
+        send(*args)
+        rig.publisher = type(rig.publisher)(rig.plan, rig.clock)
+        rig.publisher.open()
+        rig._listen()
+
+    capture._send_end = send_and_lose
+    feed("a", probe["end"])
+    rig.pump(lambda: rig.publisher._lanes["a", "probe"].order.done)
+    assert rig.publisher._lanes["a", "probe"].meta().end_window == 6
+    rig.run_out()
+
+
+def test_a_restarted_publisher_hears_again_of_an_outage_that_goes_on(make_rig, feed, probe) -> None:
+    rig = make_rig("ipc", policy="drop_oldest")
+    rig.device = {"live": True, "max_delay_s": 0.2}
+    capture = rig.capture()
+    rig.worker()
+    t = rig.clock.unix_ns() - 2 * S + np.arange(20, dtype=np.int64) * (S // 20)
+    feed("a", Chunk(np.ones((20, 1), np.float32), t))
+    rig.pump(lambda: _outage_open(rig))
+    rig.restart_publisher()
+    before = len(rig.sent)
+    rig.pump(lambda: any(m.kind == "evt" and m.reason == "outage" for m in rig.sent[before:]))
+    assert rig.publisher.publisher._outages
+    capture.request_stop()
+    rig.run_out()
+    rig.publisher.request_stop()
+    rig.pump(lambda: rig.publisher.done)
+
+
+def test_a_publisher_that_hangs_is_not_buried_in_repeats(make_rig, feed, probe, monkeypatch) -> None:
+    monkeypatch.setattr("actors.transport.Outbox.RESEND_S", 0.1)
+    rig = make_rig("ipc")
+    capture = rig.capture()
+    feed("a", probe["samples"](0, 2), *[DeviceError(f"fault {k}") for k in range(3)])
+    rig.pump(lambda: len(rig.sent) >= 2)
+    hung = time.monotonic() + 2.5
+    while time.monotonic() < hung:
+        capture.step(0.01)
+    assert len(capture._outbox) >= 3
+    arrived = [m.kind for m in rig.publisher._inlet.drain(100_000)]
+    assert arrived.count("event") <= 3 * len(capture._outbox)
+
+
+def test_one_stream_feeds_two_encoders_each_with_its_own_order_and_account(make_rig, four_seconds, probe) -> None:
+    rig = make_rig(encoders=("probe", "second"))
+    rig.capture()
+    first, second = rig.worker(), rig.worker("second", capacity=1)
+    four_seconds()
+    rig.run_out()
+    for encoder in ("probe", "second"):
+        fates = rig.fates("a", encoder)
+        assert fates == [("starting", 1, 2), *[("vector", w, w + 1) for w in WHOLE], ("ending", 9, 10)]
+    assert first._n_clips == second._n_clips == len(WHOLE)
+    assert [lane["due"] for lane in rig.publisher.health()["lanes"]] == [9, 9]
+
+
+def test_a_lane_without_a_worker_holds_up_no_other_lane_of_its_stream(make_rig, four_seconds) -> None:
+    rig = make_rig(encoders=("probe", "absent"), policy="drop_oldest")
+    capture = rig.capture()
+    rig.worker()
+    four_seconds()
+    rig.pump(lambda: rig.windows() == WHOLE)
+    assert rig.windows(encoder="absent") == []
+    capture.request_stop()
+    capture.step(0.0)
+    capture._stop_deadline_s = 0.0  # nobody serves it until then
+    rig.run_out()
+    assert rig.windows(fate="dropped", encoder="absent") == WHOLE
+    rig.assert_exactly_once("a", "absent")
+
+
+def test_the_sensors_of_a_group_end_each_in_its_own_time(make_rig, feed, probe) -> None:
+    rig = make_rig(streams=("a", "b"))
+    capture = rig.capture("a", "b")
+    rig.worker()
+    feed("a", probe["samples"](0, 2), probe["end"])
+    feed("b", probe["samples"](0, 1))
+    rig.pump(lambda: rig.fates("a")[-1:] == [("ending", 5, 6)])
+    rig.pump(lambda: rig.publisher._lanes["a", "probe"].meta().end_window == 6)
+    assert not capture.done
+    feed("b", probe["samples"](1, 4), probe["end"])
+    rig.run_out()
+    rig.assert_exactly_once("a")
+    rig.assert_exactly_once("b")
+
+
 def test_a_restarted_publisher_gets_everything_unconfirmed_again(make_rig, feed, probe) -> None:
     rig = make_rig("ipc")
     rig.capture()
@@ -412,10 +591,6 @@ def test_an_unplugged_device_comes_back_with_one_event_for_the_outage(make_rig, 
 
 
 def test_an_idle_live_source_is_closed_by_host_time(make_rig, feed, probe) -> None:
-    import numpy as np
-
-    from stream_bind.messages import Chunk
-
     rig = make_rig(policy="drop_oldest")
     rig.device = {"live": True, "max_delay_s": 0.3}
     capture = rig.capture()

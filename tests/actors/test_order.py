@@ -48,6 +48,15 @@ def test_a_vector_that_overtakes_its_lanes_announcement_is_kept() -> None:
     assert [leaving.item for leaving in order.announce(3)] == ["a"]
 
 
+def test_a_new_publisher_starts_where_an_old_worker_still_has_something() -> None:
+    lane: LaneOrder[str] = LaneOrder()
+    lane.offer(10, 11, "unconfirmed when the last publisher died")
+    assert [leaving.item for leaving in lane.announce(15)] == ["unconfirmed when the last publisher died"]
+    assert lane.n_held == 0
+    lane.tick(0.0)
+    assert ticked(lane.tick(GRACE_S)) == ([], [Hole(11, 15)])
+
+
 def test_a_range_settles_all_its_windows() -> None:
     order = announced()
     assert left(order.offer(0, 10, "outage")) == (True, ["outage"])

@@ -26,10 +26,14 @@ VERBS = {
     "validate": "stream_bind.cli.validate:validate_command",
     "subscribe": "stream_bind.cli.subscribe:subscribe_command",
     "embed": "stream_bind.cli.embed:embed_command",
+    "models": "stream_bind.cli.models:models_app",
     "doctor": "stream_bind.cli.doctor:doctor_command",
     "version": "stream_bind.cli.version:version_command",
 }
-"""Verb to the function that is its command; modules are light at import and load the heavy things when called."""
+"""Verb to the function that is its command, or to the typer app that holds its own verbs.
+
+Modules are light at import and load the heavy things when called.
+"""
 
 INTERRUPTED = 130
 
@@ -49,6 +53,10 @@ class LazyGroup(TyperGroup):
             return None
         module, _, function = VERBS[cmd_name].partition(":")
         callback = getattr(importlib.import_module(module), function)
+        if isinstance(callback, typer.Typer):
+            group = get_command(callback)
+            group.name = cmd_name
+            return group
         info = CommandInfo(name=cmd_name, callback=callback)
         return get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode=None)
 

@@ -17,12 +17,11 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
+from stream_bind.encoders.catalogue import VOCABULARY_FILE, VOCABULARY_SHA256
 from stream_bind.errors import WeightsError
 
 __all__ = ["END", "START", "VOCABULARY_FILE", "VOCABULARY_SHA256", "ClipTokenizer"]
 
-VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
-VOCABULARY_SHA256 = "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a"
 N_MERGES = 48894
 """Lines of the file after its header that count; 49,408 ids in all."""
 START, END = "<|startoftext|>", "<|endoftext|>"

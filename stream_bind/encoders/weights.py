@@ -5,53 +5,34 @@ Nothing here executes what a file holds. Imports torch; only `load()` paths of e
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import math
-import os
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from platformdirs import user_cache_path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from stream_bind.encoders.cache import PULL
 from stream_bind.errors import WeightsError
 
-__all__ = ["Checkpoint", "assign", "file_digest", "find_weights", "model_cache"]
+__all__ = ["Checkpoint", "assign", "check_fit"]
 
-PULL = "get the published file with `stream-bind models pull {name}`"
-BLOCK = 1 << 22
 SMALL_TENSOR = 1 << 16
-
-
-def model_cache() -> Path:
-    """Where `stream-bind models pull` puts weights and vocabularies; `STREAM_BIND_MODELS` overrides it."""
-    return Path(os.environ.get("STREAM_BIND_MODELS") or user_cache_path("stream-bind") / "models")
-
-
-def find_weights(name: str, path: str | None, files: tuple[str, ...]) -> Path:
-    """The weights file of model `name`: `path`, or the first of `files` in the model cache. WeightsError if absent."""
-    candidates = [Path(path).expanduser()] if path else [model_cache() / file for file in files]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    places = " or ".join(str(c) for c in candidates)
-    raise WeightsError(
-        f"{name}: no weights at {places}; {PULL.format(name=name)}, or set `weights: random` for untrained vectors"
-    )
 
 
 class Checkpoint:
     """Lazy view of one checkpoint file: names and shapes at once, tensors on demand, mapped rather than read."""
 
-    def __init__(self, path: Path, name: str) -> None:
-        """WeightsError where the file is missing, truncated, not a checkpoint, or would have to run code to load."""
+    def __init__(self, path: Path, name: str, remedy: str | None = None) -> None:
+        """WeightsError where the file is missing, truncated, not a checkpoint, or would have to run code to load.
+
+        remedy: the next step that errors name; None is to pull the published file.
+        """
         self.path, self.name = path, name
+        self.remedy = PULL.format(name=name) if remedy is None else remedy
         self._tensors: Mapping[str, Tensor] | None = None
         start = self._first_bytes()
         try:
@@ -82,6 +63,13 @@ class Checkpoint:
             raise self._error(f"cannot be read at {key} ({_one_line(error)})") from error
         return value
 
+    def finite_tensor(self, key: str) -> Tensor:
+        """One tensor whose every value is finite, WeightsError otherwise. Attention masks hold -inf and pass."""
+        value = self.tensor(key)
+        if not key.endswith(".mask") and not _finite(value):
+            raise self._error(f"hold values that are not finite in {key}")
+        return value
+
     def _first_bytes(self) -> bytes:
         try:
             with self.path.open("rb") as file:
@@ -96,7 +84,7 @@ class Checkpoint:
         return loaded
 
     def _error(self, what: str) -> WeightsError:
-        return WeightsError(f"{self.name}: weights {self.path} {what}; {PULL.format(name=self.name)}")
+        return WeightsError(f"{self.name}: weights {self.path} {what}; {self.remedy}")
 
 
 def assign(
@@ -112,26 +100,30 @@ def assign(
     `wanted(key)` says which keys of the file concern this module. WeightsError if these are not exactly the module's,
     in name and shape, or if a value is not finite.
     """
-    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-    found = {key: shape for key, shape in checkpoint.shapes.items() if wanted(key)}
-    fault = _fault(expected, found)
-    if fault:
-        raise WeightsError(f"{checkpoint.name}: weights {checkpoint.path} do not fit the model: {fault}")
+    check_fit(module, checkpoint, wanted=wanted)
     loaded = {}
-    for key in expected:
-        tensor = checkpoint.tensor(key)
-        if not key.endswith(".mask") and not _finite(tensor):
-            raise WeightsError(
-                f"{checkpoint.name}: weights {checkpoint.path} hold values that are not finite in {key}; "
-                f"{PULL.format(name=checkpoint.name)}"
-            )
+    for key in module.state_dict():
+        tensor = checkpoint.finite_tensor(key)
         # One small tensor that stays as it is (a scale) would keep the whole file mapped beside converted ones.
         loaded[key] = tensor.to(device=device, dtype=dtype_of(key), copy=tensor.numel() < SMALL_TENSOR)
     module.load_state_dict(loaded, strict=True, assign=True)
 
 
+def check_fit(module: nn.Module, checkpoint: Checkpoint, *, wanted: Callable[[str], bool] = lambda key: True) -> None:
+    """WeightsError unless the wanted keys of the checkpoint are exactly the module's, in name and shape."""
+    expected = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    found = {key: shape for key, shape in checkpoint.shapes.items() if wanted(key)}
+    fault = _fault(expected, found)
+    if fault:
+        raise WeightsError(
+            f"{checkpoint.name}: weights {checkpoint.path} do not fit the model: {fault}; {checkpoint.remedy}"
+        )
+
+
 def _finite(tensor: Tensor) -> bool:
     """Whether every value is finite, without a temporary of the tensor's size."""
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
     return all(math.isfinite(float(edge)) for edge in torch.aminmax(tensor))
 
 
@@ -146,30 +138,6 @@ def _fault(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[in
         if found[key] != shape:
             return f"{key} should have shape {shape}, found {found[key]}"
     return ""
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file in hex, noted beside it (or in the model cache) until its size or time changes."""
-    stat = path.stat()
-    stamp = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
-    beside = path.with_name(path.name + ".sha256.json")
-    elsewhere = model_cache() / f"{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}.sha256.json"
-    for note in (beside, elsewhere):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            known = json.loads(note.read_text())
-            if {key: known.get(key) for key in stamp} == stamp:
-                return str(known["sha256"])
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    text = json.dumps({**stamp, "sha256": digest.hexdigest()})
-    for note in (beside, elsewhere):
-        with contextlib.suppress(OSError):
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_text(text)
-            break
-    return digest.hexdigest()
 
 
 def _open_safetensors(path: Path) -> Any:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_bind.encoders.base import ClipMaker
+from stream_bind.encoders.cache import file_digest, find_weights, model_cache
+from stream_bind.encoders.catalogue import IMAGEBIND_LICENCE, IMAGEBIND_WEIGHTS, VOCABULARY_FILE
 from stream_bind.encoders.imagebind.clips import AudioClips, DepthClips, ImuClips, ThermalClips, VisionClips
 from stream_bind.encoders.imagebind.random_weights import random_tensor
 from stream_bind.encoders.imagebind.settings import ImageBindEncoderConfig
@@ -29,12 +31,10 @@ if TYPE_CHECKING:
     from stream_bind.encoders.tokenizer import ClipTokenizer
     from stream_bind.encoders.weights import Checkpoint
 
-__all__ = ["LICENCE", "WEIGHT_FILES", "ImageBindEncoder"]
+__all__ = ["ImageBindEncoder"]
 
 logger = logging.getLogger(__name__)
 
-LICENCE = "ImageBind's weights are CC BY-NC-SA 4.0: no commercial use, share alike (facebookresearch/ImageBind)"
-WEIGHT_FILES = ("imagebind_huge.safetensors", "imagebind_huge.pth")
 SHORTEST_AUDIO_S = fbank.FRAME / fbank.RATE_HZ
 MAX_BATCH = 64
 """Clips per pass; larger requests are cut, which bounds memory."""
@@ -88,9 +88,18 @@ class ImageBindEncoder:
     def check_weights(cls, config: ImageBindEncoderConfig) -> None:
         """WeightsError if the weights that `config` names are not there. Does not look into them; imports no torch."""
         if config.weights != "random":
-            from stream_bind.encoders.weights import find_weights
+            find_weights("imagebind", config.weights, IMAGEBIND_WEIGHTS)
 
-            find_weights("imagebind", config.weights, WEIGHT_FILES)
+    @classmethod
+    def check_fit(cls, config: ImageBindEncoderConfig, checkpoint: Checkpoint) -> None:
+        """WeightsError unless `checkpoint` holds exactly the keys and shapes of all six branches. Imports torch."""
+        import torch
+
+        from stream_bind.encoders.imagebind.model import ImageBind
+        from stream_bind.encoders.weights import check_fit
+
+        with torch.device("meta"):
+            check_fit(ImageBind(config.architecture()), checkpoint)
 
     @property
     def model(self) -> str:
@@ -303,14 +312,9 @@ class ImageBindEncoder:
         return dtype
 
     def _weights_path(self) -> Path:
-        from stream_bind.encoders.weights import find_weights
-
-        return find_weights("imagebind", self.config.weights, WEIGHT_FILES)
+        return find_weights("imagebind", self.config.weights, IMAGEBIND_WEIGHTS)
 
     def _vocabulary_path(self) -> Path:
-        from stream_bind.encoders.tokenizer import VOCABULARY_FILE
-        from stream_bind.encoders.weights import model_cache
-
         if self.config.vocab is not None:
             return self.config.vocab.expanduser()
         if self.config.weights not in {None, "random"}:
@@ -322,12 +326,7 @@ class ImageBindEncoder:
     def _identity(self) -> str:
         config = self.config
         settings = config.model_dump(mode="json", include={"vision", "audio", "depth", "thermal", "imu"})
-        if config.weights == "random":
-            source = f"random:{config.seed}"
-        else:
-            from stream_bind.encoders.weights import file_digest
-
-            source = file_digest(self._weights_path())
+        source = f"random:{config.seed}" if config.weights == "random" else file_digest(self._weights_path())
         dims = asdict(config.architecture())
         text = json.dumps([source, dims, settings], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -344,4 +343,4 @@ def _show_licence() -> None:
     global _licence_shown  # noqa: PLW0603
     if not _licence_shown:
         _licence_shown = True
-        logger.warning(LICENCE)
+        logger.warning(IMAGEBIND_LICENCE.summary)

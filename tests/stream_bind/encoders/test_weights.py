@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 
@@ -11,8 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from stream_bind.encoders import weights as subject
-from stream_bind.encoders.weights import Checkpoint, assign, file_digest, find_weights, model_cache
+from stream_bind.encoders.weights import Checkpoint, assign
 from stream_bind.errors import WeightsError
 
 
@@ -137,36 +135,3 @@ def test_unwanted_keys_are_never_read(tmp_path, state, monkeypatch):
     monkeypatch.setattr(Checkpoint, "tensor", lambda self, key: read.append(key) or tensor(self, key))
     load(path, wanted=lambda key: key != "huge")
     assert sorted(read) == sorted(state)
-
-
-def test_absent_weights_name_the_command_and_the_place(tmp_path, monkeypatch):
-    monkeypatch.setenv("STREAM_BIND_MODELS", str(tmp_path / "cache"))
-    with pytest.raises(WeightsError, match=r"no weights at .*stream-bind models pull toy.*weights: random"):
-        find_weights("toy", None, ("toy.safetensors", "toy.pth"))
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "toy.pth").write_bytes(b"x")
-    assert find_weights("toy", None, ("toy.safetensors", "toy.pth")) == model_cache() / "toy.pth"
-    with pytest.raises(WeightsError, match=r"mine\.pth"):
-        find_weights("toy", str(tmp_path / "mine.pth"), ())
-
-
-def test_the_digest_is_worked_out_once_and_again_when_the_file_changes(tmp_path, monkeypatch):
-    path = tmp_path / "weights.bin"
-    path.write_bytes(b"one")
-    first = file_digest(path)
-    assert first == hashlib.sha256(b"one").hexdigest()
-    os.utime(path, ns=(0, path.stat().st_mtime_ns))
-    monkeypatch.setattr(subject, "BLOCK", "reading this file now would raise TypeError")
-    assert file_digest(path) == first
-    monkeypatch.undo()
-    path.write_bytes(b"other")
-    assert file_digest(path) == hashlib.sha256(b"other").hexdigest()
-
-
-def test_the_digest_of_a_file_in_a_read_only_place_is_kept_in_the_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("STREAM_BIND_MODELS", str(tmp_path / "cache"))
-    path = tmp_path / "weights.bin"
-    path.write_bytes(b"one")
-    path.with_name("weights.bin.sha256.json").mkdir()
-    assert file_digest(path) == file_digest(path) == hashlib.sha256(b"one").hexdigest()
-    assert len(list((tmp_path / "cache").iterdir())) == 1

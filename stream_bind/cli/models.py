@@ -1,0 +1,146 @@
+"""`stream-bind models`: published weights, their licence and whether they are what they should be."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from stream_bind.encoders.catalogue import PublishedModel
+    from stream_bind.encoders.pull import FileState
+
+__all__ = ["models_app"]
+
+models_app = typer.Typer(
+    help="Published weights: what is here, fetch, check.", add_completion=False, rich_markup_mode=None
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON Lines, one file each.")]
+
+
+@models_app.command("list")
+def list_command(as_json: AsJson = False) -> None:
+    """Say which published models are here, where, how large, and under which licence."""
+    from stream_bind.encoders.catalogue import MODELS
+    from stream_bind.encoders.pull import states
+
+    for model in MODELS.values():
+        found = states(model)
+        if as_json:
+            for state in found:
+                print(json.dumps(_row(model, state)))
+            continue
+        statuses = {state.status for state in found}
+        overall = "present" if statuses == {"present"} else "absent" if statuses == {"absent"} else "partial"
+        print(f"{model.name:<16} {overall:<8} {model.about}; licence {model.licence.name}")
+        for state in found:
+            print(
+                f"  {state.status:<8} {_size(state):>13}  {state.path}{f'  ({state.detail})' if state.detail else ''}"
+            )
+
+
+@models_app.command("pull")
+def pull_command(
+    name: Annotated[str, typer.Argument(help="The model, as `models list` calls it.")],
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", "--accept-license", help="Agree to the model's licence unasked.")
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="STREAM_BIND_MODELS_URL",
+            help="A folder (https, http or file) that holds the files under their own names; absent: the publishers'.",
+        ),
+    ] = None,
+    keep_original: Annotated[
+        bool, typer.Option("--keep-original", help="Keep a checkpoint after it is converted to .safetensors.")
+    ] = False,
+) -> None:
+    """Fetch a published model into the cache: goes on where it broke off, checks, and converts to .safetensors."""
+    from stream_bind.cli.progress import StepView
+    from stream_bind.encoders.cache import model_cache
+    from stream_bind.encoders.catalogue import published
+    from stream_bind.encoders.pull import pull
+
+    model = published(name)
+    _agree(model, unasked=accept_licence)
+    with StepView() as view:
+        pull(model, mirror=url, keep_original=keep_original, tell=view.tell, watch=view.watch)
+    print(f"{model.name}: ready in {model_cache()}")
+
+
+@models_app.command("verify")
+def verify_command(
+    name: Annotated[str | None, typer.Argument(help="The model; absent: all that are here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the files anew and compare their digests. Exit code 1 if one is wrong, or a named model is not whole."""
+    from stream_bind.cli.progress import StepView
+    from stream_bind.encoders.cache import model_cache
+    from stream_bind.encoders.catalogue import MODELS, published
+    from stream_bind.encoders.pull import verify
+
+    models = list(MODELS.values()) if name is None else [published(name)]
+    checked, bad = set(), False
+    with StepView() as view:
+        for model in models:
+            for state in verify(model, view.watch):
+                missing = state.status in {"absent", "partial"}
+                if state.path in checked or (missing and name is None):
+                    continue
+                checked.add(state.path)
+                bad |= missing or state.status == "wrong"
+                print(json.dumps(_row(model, state)) if as_json else _verdict(model, state), flush=True)
+    if not checked:
+        print(f"stream-bind: no published model is in {model_cache()}", file=sys.stderr)
+    if bad:
+        raise typer.Exit(1)
+
+
+def _agree(model: PublishedModel, *, unasked: bool) -> None:
+    """Show the licence; go on only if it was accepted, now or before."""
+    from stream_bind.encoders.pull import accept_licence, licence_is_accepted
+
+    print(f"{model.licence.summary}: {model.licence.url}", file=sys.stderr)
+    if licence_is_accepted(model):
+        return
+    if not unasked:
+        if not sys.stdin.isatty():
+            raise typer.BadParameter(
+                f"nothing is fetched before the licence of {model.name} is accepted, and there is no terminal to ask "
+                "on; give --accept-licence",
+                param_hint="--accept-licence",
+            )
+        if not typer.confirm(f"Accept this licence and fetch {model.name}?", err=True):
+            print(f"stream-bind: {model.name}: not accepted, nothing is fetched", file=sys.stderr)
+            raise typer.Exit(1)
+    accept_licence(model, "--accept-licence" if unasked else "asked on a terminal")
+
+
+def _row(model: PublishedModel, state: FileState) -> dict[str, object]:
+    return {
+        "model": model.name,
+        "file": state.name,
+        "path": str(state.path),
+        "status": state.status,
+        "size": state.size,
+        "sha256": state.sha256,
+        "licence": model.licence.name,
+        "detail": state.detail,
+    }
+
+
+def _size(state: FileState) -> str:
+    from stream_bind.encoders.download import human_size
+
+    return f"{'about ' if state.status == 'absent' else ''}{human_size(state.size)}"
+
+
+def _verdict(model: PublishedModel, state: FileState) -> str:
+    if state.status in {"absent", "partial"}:
+        return f"{state.status:<10} {state.path}; `stream-bind models pull {model.name}`"
+    remedy = f"; `stream-bind models pull {model.name}` fetches it anew" if state.status == "wrong" else ""
+    return f"{state.status:<10} {state.path}  sha256 {state.sha256}  ({state.detail}){remedy}"

@@ -114,7 +114,9 @@ def _agree(model: PublishedModel, *, unasked: bool) -> None:
                 "on; give --accept-licence",
                 param_hint="--accept-licence",
             )
-        if not typer.confirm(f"Accept this licence and fetch {model.name}?", err=True):
+        # Not typer.confirm: it writes a blank to stdout.
+        print(f"Accept this licence and fetch {model.name}? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             print(f"stream-bind: {model.name}: not accepted, nothing is fetched", file=sys.stderr)
             raise typer.Exit(1)
     accept_licence(model, "--accept-licence" if unasked else "asked on a terminal")

@@ -35,7 +35,7 @@ from actors.transport import (
 )
 from stream_bind.clock import Clock
 from stream_bind.encoders.base import Encoder
-from stream_bind.errors import StreamBindError
+from stream_bind.errors import EncoderError, StreamBindError
 from stream_bind.messages import Clip
 from stream_bind.registry import ENCODERS
 
@@ -85,6 +85,8 @@ class EncodeWorker:
         self._policies = {lane.stream: lane.policy for lane in plan.lanes}
         self._window = max(1, plan.capacity // max(1, len(self._streams)))
         self._ready: list[_Task] = []
+        self._newest: dict[str, int] = {}
+        """t_end of the newest clip that came of each stream."""
         self._arrived = threading.Condition()
         self._finished: deque[tuple[_Task, str | None, bool]] = deque()
         self._leases: dict[tuple[str, str, int], tuple[_Link, str]] = {}
@@ -176,8 +178,11 @@ class EncodeWorker:
             head = self._ready[0]
             if head.attempts == 0 and self._more_expected(head):
                 self._arrived.wait_for(lambda: not self._more_expected(head), self._plan.batch_wait_s)
-            batch = [heapq.heappop(self._ready)]
-            if batch[0].attempts:
+                if not self._ready:  # the lease ended meanwhile
+                    return []
+            head = heapq.heappop(self._ready)  # while we waited, a clip of an earlier moment may have come
+            batch = [head]
+            if head.attempts:
                 return batch  # it may be what took the last worker down: alone, so that nothing else is charged for it
             rest: list[_Task] = []
             while self._ready and len(batch) < self._plan.max_batch:
@@ -196,8 +201,9 @@ class EncodeWorker:
             for lane in self._plan.lanes
             if lane.modality == head.clip.modality and head.t_end_ns % lane.hop_ns == 0
         }
-        here = {t.stream for t in self._ready if t.t_end_ns == head.t_end_ns}
-        return len(due) > 1 and not due <= here and len(here) < self._plan.max_batch
+        here = sum(t.t_end_ns == head.t_end_ns and t.clip.modality == head.clip.modality for t in self._ready)
+        to_come = any(self._newest.get(stream, -1) < head.t_end_ns for stream in due)
+        return to_come and here < self._plan.max_batch
 
     def _skip_stale(self) -> None:
         """Overload: whole t_end groups up to the floor are skipped, so that what is left lines up across sensors."""
@@ -219,6 +225,8 @@ class EncodeWorker:
         modality = batch[0].clip.modality
         try:
             vectors = self._encoder.embed(modality, np.stack([t.clip.array for t in batch]))
+            if len(vectors) != len(batch):
+                raise EncoderError(f"{self._plan.encoder}: {len(batch)} clips gave {len(vectors)} vectors")
             return list(vectors), [None] * len(batch)
         except Exception as error:
             text = str(error) if isinstance(error, StreamBindError) else f"{type(error).__name__}: {error}"
@@ -310,6 +318,7 @@ class EncodeWorker:
                     head["attempts"], head["sent"], received_ns,
                 )  # fmt: skip
                 heapq.heappush(self._ready, task)
+                self._newest[clip.stream] = max(clip.t_end_ns, self._newest.get(clip.stream, -1))
                 self._arrived.notify()
 
     def _drop(self, link: _Link) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from actors.mailbox import Dropped, Mailbox
@@ -18,6 +20,8 @@ from stream_bind.messages import Clip, Missing, StreamSpec, Window
 from stream_bind.window import Windower
 
 __all__ = ["Lane", "Stats"]
+
+log = logging.getLogger(__name__)
 
 WHOLE = 0.99
 """A window at the very start or end of a stream counts as whole from this coverage on: the last sample of a 9 Hz
@@ -66,6 +70,7 @@ class Lane:
         self._n_event_windows = 0
         self._close_delay = Stats()
         self._looked_at: int | None = None
+        self._blamed = False
         self._prepared: tuple[Window, NDArray[Any]] | None = None
 
     def head(self) -> dict[str, Any]:
@@ -94,8 +99,8 @@ class Lane:
         self._looked_at = index
         self._prepared = None
         if not self._refusal(window):
-            with contextlib.suppress(ClipError):  # said when the window closes
-                self._prepared = (window, self._maker.make(window, self.spec))
+            with contextlib.suppress(Exception):  # said when the window closes
+                self._prepared = (window, self._make(window))
 
     def open_windows(self) -> list[int]:
         """Lower bounds of the windows whose fate is still open in this lane, once it has had a sample."""
@@ -151,6 +156,11 @@ class Lane:
                 array = self._pack(window)
             except ClipError as error:
                 reason, detail = "clip_error", str(error)
+            except Exception as error:  # a bug in an encoder's packing costs this window, not the actor and its device
+                reason, detail = "clip_error", f"{type(error).__name__}: {error}"
+                if not self._blamed:
+                    self._blamed = True  # twice a second would bury everything else
+                    log.exception("%s: %s cannot pack window %d", self.plan.stream, self.plan.encoder, window.index)
         if reason:
             self._n_event_windows += 1
             return self._event(reason, detail, window.index, window.index + 1) | {"coverage": window.coverage}
@@ -184,7 +194,13 @@ class Lane:
         prepared, self._prepared = self._prepared, None
         if prepared is not None and prepared[0] is window:
             return prepared[1]
-        return self._maker.make(window, self.spec)
+        return self._make(window)
+
+    def _make(self, window: Window) -> NDArray[Any]:
+        array = np.asarray(self._maker.make(window, self.spec))
+        if array.shape != self._maker.spec.shape:
+            raise ClipError(f"a clip should have shape {self._maker.spec.shape}, found {array.shape}")
+        return array
 
     def _event(self, reason: str, detail: str, window: int, to_window: int) -> dict[str, Any]:
         return {

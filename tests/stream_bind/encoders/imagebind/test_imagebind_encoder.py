@@ -230,7 +230,7 @@ def test_the_licence_of_real_weights_is_shown_once(weights, monkeypatch, caplog)
         encoder(["imu"], weights=str(weights))
         encoder(["depth"], weights=str(weights))
         encoder(["imu"])
-    assert [r.message for r in caplog.records if "CC BY-NC-SA" in r.message] == [subject.LICENCE]
+    assert [r.message for r in caplog.records if "CC BY-NC-SA" in r.message] == [subject.IMAGEBIND_LICENCE.summary]
 
 
 @pytest.mark.parametrize(

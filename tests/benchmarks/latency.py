@@ -51,11 +51,14 @@ def quantile(values: list[float], q: float) -> float:
     return ordered[min(len(ordered) - 1, int(q * len(ordered)))] if ordered else float("nan")
 
 
-def pss_mb(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return float("nan")
+def memory_mb(pid: int) -> tuple[float, float]:
+    """Proportional memory, and what the process has written itself. Growth is judged by the latter: pages of libraries
+    change hands whenever another process that uses torch comes or goes."""
+    kb = {}
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+        name, value, _ = line.split()
+        kb[name] = int(value)
+    return kb["Pss:"] / 1024, kb["Private_Dirty:"] / 1024
 
 
 class Meter(threading.Thread):
@@ -66,6 +69,7 @@ class Meter(threading.Thread):
         self._skip = skip
         self._stop_event = threading.Event()
         self.memory: list[tuple[float, dict[str, float]]] = []
+        self.private: list[float] = []
         self._cpu: dict[int, tuple[str, float]] = {}
         self.cpu_s: dict[str, float] = defaultdict(float)
         self.started_s = self.ended_s = 0.0
@@ -80,19 +84,23 @@ class Meter(threading.Thread):
 
     def sample(self) -> None:
         memory: dict[str, float] = defaultdict(float)
+        private = 0.0
         me = psutil.Process()
         for process in [me, *me.children(recursive=True)]:
             if process.pid in self._skip:
                 continue
             try:
                 role = self.role(process)
-                memory[role] += pss_mb(process.pid)
+                proportional, own = memory_mb(process.pid)
+                memory[role] += proportional
+                private += own if role.startswith("ours") else 0.0
                 times = process.cpu_times()
                 self._cpu.setdefault(process.pid, (role, times.user + times.system))
                 self.cpu_s[f"{role}\0{process.pid}"] = times.user + times.system - self._cpu[process.pid][1]
             except (psutil.Error, OSError):
                 continue
         self.memory.append((time.monotonic(), dict(memory)))
+        self.private.append(private)
 
     def run(self) -> None:
         self.started_s = time.monotonic()
@@ -226,12 +234,12 @@ def report(args: Any, out: Path, meter: Meter, first: dict[str, float], snapshot
     ours = [sum(v for k, v in m.items() if k.startswith("ours")) for _, m in meter.memory]
     busy = 100 * sum(v for k, v in cpu.items() if k.startswith("ours"))
     print(f"| **ours together** | {ours[0]:.0f} | {ours[-1]:.0f} | {busy:.1f} |")
-    times = [t for t, _ in meter.memory]
+    times, private = [t for t, _ in meter.memory], meter.private
     warm = next((i for i, t in enumerate(times) if t - times[0] >= 120), None)
     if warm is not None and times[-1] - times[warm] > 60:
         print(
             f"\ngrowth after 2 min warm-up, over {times[-1] - times[warm]:.0f} s: "
-            f"{100 * (ours[-1] / ours[warm] - 1):+.2f} % of {ours[warm]:.0f} MB"
+            f"{100 * (private[-1] / private[warm] - 1):+.2f} % of {private[warm]:.0f} MB written"
         )
     print(
         "\nfirst vector after the call, s: "

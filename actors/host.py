@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,9 @@ from stream_bind.restart import Backoff
 __all__ = ["Host"]
 
 log = logging.getLogger(__name__)
+
+WELL_S = 60.0
+"""A worker that has run for so long crashes for the first time again."""
 
 
 class Host:
@@ -32,6 +36,9 @@ class Host:
         self.fatal: str | None = None
         self.worker: Any = None
         self.restarts = 0
+        self._opened_s = time.monotonic()
+        self._asked: list[str] = []
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self, *, restarted: bool = False) -> None:
@@ -39,8 +46,16 @@ class Host:
         self._thread.start()
 
     def call(self, verb: str) -> None:
-        """Call a control method of the worker, if it has it (`start`, `request_stop`)."""
-        method = getattr(self.worker, verb, None)
+        """Call a control method of the worker, if it has it (`start`, `request_stop`). A worker that opens later, or
+        again after a crash, is told then."""
+        with self._lock:
+            if verb not in self._asked:
+                self._asked.append(verb)
+            self._tell(self.worker, verb)
+
+    @staticmethod
+    def _tell(worker: Any, verb: str) -> None:
+        method = getattr(worker, verb, None)
         if method is not None:
             method()
 
@@ -48,6 +63,7 @@ class Host:
         """The worker's own health, or why there is none."""
         worker = self.worker
         base = {"name": self.name, "pid": os.getpid(), "restarts": self.restarts, "opened": self.opened.is_set()}
+        base["asked"] = tuple(self._asked)
         if worker is None or not self.opened.is_set():
             return base | {"fatal": self.fatal}
         health: dict[str, Any] = worker.health()
@@ -70,20 +86,31 @@ class Host:
                 self.fatal = str(error)
                 self.opened.set()
                 return
-            except Exception:
+            except Exception as error:
+                if not self.opened.is_set() and not restarted:
+                    log.exception("%s cannot start", self.name)
+                    self.fatal = f"{self.name} cannot start: {type(error).__name__}: {error}"
+                    self.opened.set()
+                    return
                 log.exception("%s crashed; starting it again", self.name)
                 if self._exit_on_crash:
                     logging.shutdown()
                     os._exit(1)
             self.restarts += 1
             restarted = True
+            if time.monotonic() - self._opened_s > WELL_S:
+                backoff.healthy()
             self._stop.wait(backoff.next_delay_s())
 
     def _live(self, restarted: bool) -> None:
         worker = self._make(restarted)
         worker.open()
-        self.worker = worker
+        with self._lock:
+            self.worker = worker
+            for verb in self._asked:
+                self._tell(worker, verb)
         self.opened.set()
+        self._opened_s = time.monotonic()
         compute: threading.Thread | None = None
         crash: list[BaseException] = []
         if hasattr(worker, "compute_step"):

@@ -24,11 +24,13 @@ class LocalLauncher:
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock
         self._hosts: list[tuple[str, Host]] = []
+        self._switch_s = sys.getswitchinterval()
 
     def start(self, plan: RunPlan) -> None:
         clock = self._clock or SystemClock(plan.clock_offset_ns)
         # A thread that computes in Python gives the interpreter up only this often: 5 ms by default, which is what a
         # sensor loop would wait for it.
+        self._switch_s = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
         publisher = Host("publish", lambda _: PublishWorker(plan.publisher, clock))
         self._hosts.append(("publish", publisher))
@@ -58,3 +60,4 @@ class LocalLauncher:
             for its_kind, host in self._hosts:
                 if its_kind == kind:
                     host.stop()
+        sys.setswitchinterval(self._switch_s)

@@ -5,6 +5,7 @@ Knows no Ray: a launcher (launch_ray, launch_local) gives it actors to talk to.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -106,11 +107,13 @@ class Supervisor:
             self._hold_for_subscriber()
             self._watch(duration_s)
             self._drain()
+            error = self._snapshot.fatal  # an encoder, say, that turned out not to load after all
         except StreamBindError as failure:
             error = str(failure)
         finally:
             try:
-                self._poll()
+                with contextlib.suppress(StreamBindError):  # said already, or the run has ended anyway
+                    self._poll()
             finally:
                 self._launcher.close()
         return RunResult(self._total(), error, self._snapshot)
@@ -204,16 +207,22 @@ class Supervisor:
 
     def _drain(self) -> None:
         """Captures first, so that every window finds its fate; then the publisher flushes."""
-        self._launcher.command("capture", "request_stop")
-        self._settle(lambda s: all(c.get("done") for c in s.captures), DRAIN_S)
-        self._launcher.command("publish", "request_stop")
-        self._settle(lambda s: bool(s.publisher.get("done")), 5.0)
+        self._stop_kind("capture", lambda s: s.captures, DRAIN_S)
+        self._stop_kind("publish", lambda s: [s.publisher], 5.0)
         if self._on_poll is not None:
             self._on_poll(self._snapshot)
 
-    def _settle(self, ready: Callable[[Snapshot], bool], timeout_s: float) -> None:
+    def _stop_kind(self, kind: str, healths: Callable[[Snapshot], list[Health]], timeout_s: float) -> None:
+        """Ask every actor of a kind to stop and wait until all are done. One that is restarted meanwhile has not heard
+        of it, so it is asked again."""
+        self._launcher.command(kind, "request_stop")
         deadline_s = self._now_s() + timeout_s
-        while not ready(self._poll()) and self._now_s() < deadline_s and self._snapshot.fatal is None:
+        while self._now_s() < deadline_s:
+            its = healths(self._poll())
+            if all(h.get("done") for h in its) or self._snapshot.fatal is not None:
+                return
+            if any(not h.get("away") and "request_stop" not in h.get("asked", ("request_stop",)) for h in its):
+                self._launcher.command(kind, "request_stop")
             self._clock.sleep(POLL_S / 2)
 
     def _now_s(self) -> float:

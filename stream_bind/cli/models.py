@@ -23,7 +23,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON Lines, one file each.
 
 @models_app.command("list")
 def list_command(as_json: AsJson = False) -> None:
-    """Say which published models are here, where, how large, and under which licence."""
+    """Say what is here, how large, and its licence."""
     from stream_bind.encoders.catalogue import MODELS
     from stream_bind.encoders.pull import states
 
@@ -59,7 +59,10 @@ def pull_command(
         bool, typer.Option("--keep-original", help="Keep a checkpoint after it is converted to .safetensors.")
     ] = False,
 ) -> None:
-    """Fetch a published model into the cache: goes on where it broke off, checks, and converts to .safetensors."""
+    """Fetch a model, or what is missing of it.
+
+    Goes on where the last call broke off, checks what came, and converts it to .safetensors.
+    """
     from stream_bind.cli.progress import StepView
     from stream_bind.encoders.cache import model_cache
     from stream_bind.encoders.catalogue import published

@@ -5,7 +5,6 @@ torch is imported only where a checkpoint is converted or looked into.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,6 @@ Tell = Callable[[str], None]
 """Takes one line about what was done."""
 Watch = Callable[[str], Progress]
 """Begins to show a long step, such as "fetching x"; what it returns is called with the bytes done."""
-
-MIRROR_VARIABLE = "STREAM_BIND_MODELS_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +73,10 @@ def pull(model: PublishedModel, *, mirror: str | None, keep_original: bool, tell
     """Bring every file of `model` into the cache; what is there and right stays. Raises WeightsError.
 
     The licence has to be accepted before. mirror: address of a folder (https, http, file) that holds the files under
-    their own names; None takes that of STREAM_BIND_MODELS_URL, or the publishers'. keep_original: keep a checkpoint
-    that was converted.
+    their own names; None takes the publishers'. keep_original: keep a checkpoint that was converted.
     """
     if not licence_is_accepted(model):
         raise ValueError(f"the licence of {model.name} has not been accepted")
-    mirror = mirror or os.environ.get(MIRROR_VARIABLE) or None
     work = _Pull(model, model_cache(), mirror, keep_original, tell, watch)
     for file in model.files:
         if file.becomes is None:

@@ -104,6 +104,8 @@ def test_a_file_that_changed_in_between_is_fetched_from_its_beginning(server, ta
     server.files["model.bin"], server.etag, server.heeds_if_range = OTHER, '"two"', heeds_if_range
     download(server.url, target)
     assert target.read_bytes() == OTHER
+    # A server that heeds If-Range says so at once; the other has to be asked again.
+    assert [wanted for _, wanted in server.requests] == ["bytes=123456-", None][: 1 if heeds_if_range else 2]
 
 
 def test_without_a_tag_the_size_decides(server, target, monkeypatch):
@@ -147,6 +149,12 @@ def test_a_server_that_never_gets_far_is_given_up_and_what_came_is_kept(server, 
     server.cuts = [1000, 0, 0, 0, 0, 0, 0]
     refused(lambda: download(server.url, target), "5 times in a row", "after 1.00 kB", "kept")
     assert partial(target).read_bytes() == DATA[:1000]
+
+
+def test_a_line_that_breaks_often_but_brings_something_is_not_given_up(server, target):
+    server.cuts = [20_000] * 14
+    assert download(server.url, target).sha256 == DIGEST
+    assert len(server.requests) == 15
 
 
 def test_a_busy_server_is_asked_again(server, target):

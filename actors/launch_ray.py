@@ -10,8 +10,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,16 +112,26 @@ class RayLauncher:
     def start(self, plan: RunPlan) -> None:
         self._init(plan)
         offset_ns = plan.clock_offset_ns
-        self._place("publish", "publish", PublishActor, plan.publisher, offset_ns, {"num_cpus": 0})
+        here = _addresses()[ray.get_runtime_context().get_node_id()] if plan.address is not None else None
+        where = _where(None, {}, here)
+        self._place("publish", "publish", PublishActor, plan.publisher, offset_ns, {"num_cpus": 0, **where})
         for encode in plan.encoders:  # before the sensors: importing torch takes longer than opening them
-            where = _where(encode.node, encode.resources)
+            where = _where(encode.node, encode.resources, here)
             wants = {"num_cpus": encode.num_cpus, "num_gpus": encode.num_gpus, **where}
             self._place("encode", encode.name, EncodeActor, encode, offset_ns, wants)
         for capture in plan.captures:
-            where = _where(capture.node, capture.resources)
+            where = _where(capture.node, capture.resources, here)
             self._place("capture", capture.name, CaptureActor, capture, offset_ns, {"num_cpus": 0, **where})
 
     def _init(self, plan: RunPlan) -> None:
+        if ray.is_initialized():
+            raise StreamBindError(
+                "Ray is already running in this process; call ray.shutdown() first, or set runtime.launcher: local"
+            )
+        with _own_sigterm():
+            self._connect(plan)
+
+    def _connect(self, plan: RunPlan) -> None:
         common: dict[str, Any] = {
             "logging_level": logging.ERROR,
             "log_to_driver": plan.log_level == "debug",
@@ -170,15 +183,21 @@ class RayLauncher:
                 self._last[name] = self._last.get(name, {"name": name}) | {"away": True}
             except ray.exceptions.RayError as error:
                 self._last[name] = {"name": name, "fatal": f"{name}: its actor died for good: {_first_line(error)}"}
-        self._check_nodes()
+        self._check_hosts()
         return dict(self._last)
 
-    def _check_nodes(self) -> None:
+    def _check_hosts(self) -> None:
+        """Two Ray nodes on one host share its Unix sockets; two hosts do not."""
         nodes = {health["node"] for health in self._last.values() if health.get("node")}
-        if len(nodes) > 1 and self._last:
+        if len(nodes) < 2:
+            return
+        addresses = _addresses()
+        hosts = sorted({addresses.get(node, node) for node in nodes})
+        if len(hosts) > 1:
             raise StreamBindError(
-                f"the actors of one rig landed on {len(nodes)} nodes; between hosts clips need CURVE keys, which this "
-                "version does not have: name one node for all in the config (`node:`)"
+                f"the actors of one rig landed on {len(hosts)} hosts ({', '.join(hosts)}); between hosts clips need "
+                "CURVE keys, which this version does not have: place all of them (`node:`, `resources:`) on the host "
+                "where `stream-bind run` is started"
             )
 
     def command(self, kind: str, verb: str) -> None:
@@ -200,12 +219,32 @@ class RayLauncher:
             self._home.cleanup()
 
 
-def _where(node: str | None, resources: dict[str, float]) -> dict[str, Any]:
-    """Placement: custom resources, and a node by its address (Ray gives every node a `node:<ip>` resource)."""
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """ray.init replaces the handler of SIGTERM by one that exits at once, without a drain."""
+    old = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if callable(old) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, old)
+
+
+def _where(node: str | None, resources: dict[str, float], here: str | None) -> dict[str, Any]:
+    """Placement: custom resources, and a node by its address (Ray gives every node a `node:<ip>` resource). In a
+    cluster of several hosts, what is not placed stays `here`, with the directory of the sockets between the actors."""
     wanted = dict(resources)
+    if node is None and not wanted:
+        node = here
     if node is not None:
         wanted[f"node:{node}"] = 0.001
     return {"resources": wanted} if wanted else {}
+
+
+def _addresses() -> dict[str, str]:
+    """Of every node, dead ones too, by its id."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return {node["NodeID"]: node["NodeManagerAddress"] for node in nodes}
 
 
 def _answers(address: str) -> bool:

@@ -23,7 +23,7 @@ from stream_bind.errors import StreamBindError
 CONFIG = """\
 version: 1
 rig: test
-encoder: {{model: imagebind, weights: random, size: small}}
+encoder: {{model: imagebind, weights: random, size: small, resources: {{bench: 1}}}}
 streams:
   - id: thermal
     modality: thermal
@@ -71,10 +71,11 @@ def test_two_nodes_of_one_host_are_one_place_and_two_hosts_are_refused(monkeypat
 
 @pytest.fixture
 def two_nodes() -> Iterator[Any]:
-    """A cluster of two Ray nodes on this machine; only the second has the headset."""
+    """A cluster of two Ray nodes on this machine; the first has the bench, the second the headset."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    bench = {"num_cpus": 1, "include_dashboard": False, "resources": {"bench": 1}}
+    cluster = Cluster(initialize_head=True, head_node_args=bench)
     try:
         headset = cluster.add_node(num_cpus=1, resources={"headset": 1})
         cluster.wait_for_nodes()
@@ -97,6 +98,7 @@ def test_in_a_running_cluster_a_capture_actor_lands_on_the_node_with_its_sensor(
     result = run(config(tmp_path), local=False, address=cluster.address, duration_s=4, on_poll=look)
     assert set(nodes) == {"publish", "encode-imagebind-0", "capture-thermal"}
     assert nodes["capture-thermal"] == headset.node_id
+    assert nodes["encode-imagebind-0"] == cluster.head_node.node_id
     assert result.accounts["thermal", "imagebind"].vectors >= 2
     assert not result.dropped
     assert not launch_ray.ray.is_initialized()
@@ -115,7 +117,11 @@ def test_a_process_in_which_ray_runs_already_is_told_what_to_do(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_signal_drains_the_rig_and_the_account_is_printed(tmp_path: Path, number: signal.Signals) -> None:
     path = tmp_path / "rig.yaml"
-    path.write_text(CONFIG.format(port=free_port()).replace("    resources: {headset: 1}\n", ""))
+    path.write_text(
+        CONFIG.format(port=free_port())
+        .replace("    resources: {headset: 1}\n", "")
+        .replace(", resources: {bench: 1}", "")
+    )
     command = [sys.executable, "-m", "stream_bind.cli", "run", str(path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None

@@ -116,8 +116,8 @@ class LaneOrder(Generic[T]):
     def close_hole(self) -> Hole:
         """Give up waiting for the windows between the cursor and the next thing held, or the settled mark."""
         assert self.cursor is not None
-        upto = min([self.settled, *(w for w in self._held if w > self.cursor)])
-        hole = Hole(self.cursor, max(upto, self.cursor + 1))
+        marks = [w for w in (self.settled, *self._held) if w > self.cursor]
+        hole = Hole(self.cursor, min(marks, default=self.cursor + 1))
         self.cursor = hole.to_window
         self._hole_since_s = None
         return hole

@@ -97,6 +97,8 @@ class PublishPlan:
     hwm: int = 10_000
     dtype: str = "<f4"
     lanes: tuple[LanePlan, ...] = ()
+    sinks: tuple[tuple[str, dict[str, Any]], ...] = ()
+    """Type and settings of each further destination."""
 
 
 @dataclass(frozen=True)

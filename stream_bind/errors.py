@@ -12,6 +12,7 @@ __all__ = [
     "EncoderError",
     "EndOfStream",
     "LinkError",
+    "SinkError",
     "StreamBindError",
     "WeightsError",
     "WireError",
@@ -65,6 +66,10 @@ class EncoderError(StreamBindError):
 
 class WireError(StreamBindError):
     """A message does not follow docs/protocol.md, or a socket cannot be bound or reached."""
+
+
+class SinkError(StreamBindError):
+    """A sink cannot be opened, or could not take a message."""
 
 
 class LinkError(StreamBindError):

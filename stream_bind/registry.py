@@ -1,4 +1,4 @@
-"""Names to classes, loaded late: a driver or encoder is one file with one registering decorator.
+"""Names to classes, loaded late: a driver, an encoder or a sink is one file with one registering decorator.
 
 Built-in names map to module paths here as strings, so that nothing is imported before it is used and the config layer
 can list every known type. Out-of-tree plug-ins add theirs through the entry-point group `stream_bind.plugins`: each
@@ -16,7 +16,16 @@ from typing import Any
 
 from stream_bind.errors import ConfigError
 
-__all__ = ["DEVICES", "ENCODERS", "Entry", "Registry", "register_device", "register_encoder"]
+__all__ = [
+    "DEVICES",
+    "ENCODERS",
+    "SINKS",
+    "Entry",
+    "Registry",
+    "register_device",
+    "register_encoder",
+    "register_sink",
+]
 
 PLUGIN_GROUP = "stream_bind.plugins"
 
@@ -95,6 +104,7 @@ DEVICES = Registry(
     },
 )
 ENCODERS = Registry("encoder", {"imagebind": "stream_bind.encoders.imagebind.encoder"})
+SINKS = Registry("sink", {"jsonl": "stream_bind.sinks.jsonl"})
 
 
 def register_device(name: str, *, config: type, modalities: tuple[str, ...]) -> Callable[[type], Any]:
@@ -105,3 +115,8 @@ def register_device(name: str, *, config: type, modalities: tuple[str, ...]) -> 
 def register_encoder(name: str, *, config: type, modalities: tuple[str, ...]) -> Callable[[type], Any]:
     """Class decorator of an encoder: `name` is its `model:` in YAML."""
     return ENCODERS.register(name, config, modalities)
+
+
+def register_sink(name: str, *, config: type) -> Callable[[type], Any]:
+    """Class decorator of a sink: `name` is its `type:` in YAML."""
+    return SINKS.register(name, config, modalities=())

@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-CORE = ("messages", "errors", "clock", "clocksync", "window", "samples", "resample", "adjust", "restart", "registry")
+CORE = (
+    "messages",
+    "errors",
+    "clock",
+    "clocksync",
+    "window",
+    "samples",
+    "resample",
+    "adjust",
+    "restart",
+    "registry",
+    "header",
+)
 FORBIDDEN = {
     "time",
     "threading",

@@ -80,8 +80,9 @@ def _line(message: Embedding | Event) -> str:
 
 
 def _json_line(subscriber: Subscriber, message: Embedding | Event, vectors: bool) -> str:
+    from stream_bind.header import decimals
+
     line: dict[str, Any] = {"topic": subscriber.topic, **subscriber.header}
     if vectors and message.kind == "emb":
-        # float32 to the nearest short decimal: 9 digits name every float32 exactly.
-        line["vector"] = [float(f"{value:.9g}") for value in message.vector.tolist()]  # type: ignore[union-attr]
+        line["vector"] = decimals(message.vector)  # type: ignore[union-attr]
     return json.dumps(line)

@@ -12,6 +12,7 @@ from stream_bind.config.schema import (
     PublishConfig,
     RestartConfig,
     RigConfig,
+    SinkConfig,
     StreamConfig,
     WindowConfig,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "RestartConfig",
     "RigConfig",
     "RuntimeConfig",
+    "SinkConfig",
     "StreamConfig",
     "WindowConfig",
     "json_schema",

@@ -12,10 +12,10 @@ from stream_bind.clock import SystemClock
 from stream_bind.config.document import Path
 from stream_bind.config.lanes import Lane, clip_spec, resolve_lane
 from stream_bind.config.problems import Problems, nearest, show_path
-from stream_bind.config.schema import EncoderConfig, PublishConfig, StreamConfig, is_loopback
+from stream_bind.config.schema import EncoderConfig, PublishConfig, SinkConfig, StreamConfig, is_loopback
 from stream_bind.errors import ConfigError, StreamBindError
 from stream_bind.messages import StreamSpec
-from stream_bind.registry import DEVICES, ENCODERS
+from stream_bind.registry import DEVICES, ENCODERS, SINKS
 
 __all__ = [
     "check_devices",
@@ -23,6 +23,7 @@ __all__ = [
     "check_lanes",
     "check_names",
     "check_runtime",
+    "check_sinks",
     "check_weights",
     "grid_warnings",
 ]
@@ -237,6 +238,18 @@ def check_weights(encoders: Mapping[str, EncoderConfig], places: Mapping[str, Pa
             check(encoder.settings)
         except StreamBindError as error:
             problems.add((*places[name], "weights"), str(error))
+
+
+def check_sinks(sinks: Mapping[int, SinkConfig], problems: Problems) -> None:
+    """Report what would keep a sink from opening; its class may offer `check(config)`, which raises SinkError."""
+    for index, sink in sinks.items():
+        check = getattr(SINKS.get(sink.type).cls, "check", None)
+        if check is None:
+            continue
+        try:
+            check(sink.settings)
+        except StreamBindError as error:
+            problems.add(("publish", "sinks", index), str(error))
 
 
 def grid_warnings(lanes: Sequence[tuple[int, Lane]]) -> list[str]:

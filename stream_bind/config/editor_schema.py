@@ -7,7 +7,7 @@ from typing import Any
 
 from stream_bind.config.load import TOP_KEYS
 from stream_bind.config.schema import PIPELINE_KEYS, RigConfig
-from stream_bind.registry import DEVICES, ENCODERS, Registry
+from stream_bind.registry import DEVICES, ENCODERS, SINKS, Registry
 
 __all__ = ["json_schema"]
 
@@ -16,7 +16,7 @@ VARIABLE = {"type": "string", "pattern": r"\$\{"}
 
 
 def json_schema() -> dict[str, Any]:
-    """Draft 2020-12 schema with every device and encoder type that this installation knows.
+    """Draft 2020-12 schema with every device, encoder and sink type that this installation knows.
 
     It says less than `validate` (nothing across sections), and where a driver cannot be imported its settings are free.
     """
@@ -25,6 +25,7 @@ def json_schema() -> dict[str, Any]:
     encoder = definitions.pop("EncoderConfig")
     pipeline = {key: encoder["properties"][key] for key in PIPELINE_KEYS}
     definitions["DeviceConfig"] = _one_of(DEVICES, "type", {}, definitions)
+    definitions["SinkConfig"] = _one_of(SINKS, "type", {}, definitions)
     definitions["EncoderConfig"] = _one_of(ENCODERS, "model", pipeline, definitions)
     properties = schema["properties"]
     properties["encoder"] = {"$ref": "#/$defs/EncoderConfig", "description": "The only encoder, named after its model."}

@@ -20,12 +20,13 @@ from stream_bind.config.schema import (
     PublishConfig,
     RestartConfig,
     RigConfig,
+    SinkConfig,
     StreamConfig,
     WindowConfig,
 )
 from stream_bind.errors import ConfigError
 from stream_bind.messages import MODALITIES
-from stream_bind.registry import DEVICES, ENCODERS, Registry
+from stream_bind.registry import DEVICES, ENCODERS, SINKS, Registry
 
 __all__ = ["load_config", "parse_config"]
 
@@ -67,12 +68,13 @@ def _build(document: Document, overrides: Sequence[str], *, simulate: bool, file
         if (encoder := _encoder(raw, places[name], problems)) is not None
     }
     streams = _streams(data, problems)
-    publish = _section(PublishConfig, data, "publish", problems)
+    publish, sinks = _publish(data, problems)
     runtime = _section(RuntimeConfig, data, "runtime", problems)
     lanes = checks.check_lanes(streams, encoders, problems)
     checks.check_devices(streams, encoders, problems, files=files and not simulate)
     if files:
         checks.check_weights(encoders, places, problems)
+        checks.check_sinks(sinks, problems)
     if publish is not None:
         checks.check_endpoint(publish, problems)
     if runtime is not None:
@@ -174,6 +176,32 @@ def _check_modality(raw: Mapping[str, Any], device_type: str, path: Path, proble
         problems.add(path, f"a {device_type} device cannot deliver {modality}; it delivers {', '.join(can)}")
 
 
+def _publish(data: Mapping[str, Any], problems: Problems) -> tuple[PublishConfig | None, dict[int, SinkConfig]]:
+    """The publish section, and those of its sinks that are usable by their place in the list."""
+    raw = data.get("publish")
+    if not isinstance(raw, Mapping) or "sinks" not in raw:
+        return _section(PublishConfig, data, "publish", problems), {}
+    sinks = _sinks(raw["sinks"], problems)
+    body = {**raw, "sinks": tuple(sinks.values())}
+    return _section(PublishConfig, {"publish": body}, "publish", problems), sinks
+
+
+def _sinks(raw_sinks: Any, problems: Problems) -> dict[int, SinkConfig]:
+    if raw_sinks is not None and not isinstance(raw_sinks, list):
+        problems.add(("publish", "sinks"), "expected a list: one `- type: ...` for each sink")
+        return {}
+    sinks = {}
+    for index, raw in enumerate(raw_sinks or ()):
+        path: Path = ("publish", "sinks", index)
+        if not isinstance(raw, Mapping):
+            problems.add(path, "expected a section with the sink's `type:`, such as {type: jsonl, path: out.jsonl}")
+            continue
+        settings = _plugin(SINKS, raw, "type", path, problems)
+        if settings is not None:
+            sinks[index] = SinkConfig(type=raw["type"], settings=settings)
+    return sinks
+
+
 def _plugin(
     registry: Registry,
     raw: Mapping[str, Any],
@@ -183,7 +211,7 @@ def _plugin(
     also_known: Iterable[str] = (),
     modality: Any = None,
 ) -> Any:
-    """The validated settings of a driver or encoder named under `key`; None after reporting what is wrong."""
+    """The validated settings of a driver, encoder or sink named under `key`; None after reporting what is wrong."""
     name = raw.get(key)
     if name is None:
         problems.add(path, f"the key {key!r} is missing; known {registry.noun} types: {', '.join(registry.names())}")

@@ -17,6 +17,7 @@ __all__ = [
     "PublishConfig",
     "RestartConfig",
     "RigConfig",
+    "SinkConfig",
     "StreamConfig",
     "WindowConfig",
     "is_loopback",
@@ -188,8 +189,21 @@ class StreamConfig(Section):
         }
 
 
+class SinkConfig(Section):
+    """A further destination of vectors and events, and its own settings, checked by the sink's config class."""
+
+    type: str
+    """The sink's registered name."""
+    settings: Any = Field(default=None, repr=False)
+    """The sink's validated config (a pydantic model)."""
+
+    def settings_dict(self) -> dict[str, Any]:
+        """The settings as plain data, from which the sink's config class builds the same settings again."""
+        return _plain_settings(self.settings)
+
+
 class PublishConfig(Section):
-    """The socket that consumers connect to."""
+    """The socket that consumers connect to, and where else vectors and events go."""
 
     endpoint: str = "tcp://127.0.0.1:5556"
     """Where vectors and events are published: tcp://ADDRESS:PORT or ipc://FILE."""
@@ -201,6 +215,8 @@ class PublishConfig(Section):
     """Messages a slow subscriber may fall behind before it loses some."""
     dtype: Literal["<f4", "<f2"] = "<f4"
     """Number format of the vectors on the wire."""
+    sinks: tuple[SinkConfig, ...] = ()
+    """Further destinations of everything published, such as a file."""
 
     @field_validator("endpoint")
     @classmethod

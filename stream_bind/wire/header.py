@@ -9,10 +9,9 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-__all__ = ["WIRE_VERSION", "Announcement", "EmbeddingHeader", "EventHeader", "Heartbeat", "Lane"]
+from stream_bind.header import WIRE_VERSION
 
-WIRE_VERSION: Literal[1] = 1
-"""`v` of every header. Raised only when an old reader would misread a message; new keys alone do not raise it."""
+__all__ = ["WIRE_VERSION", "Announcement", "EmbeddingHeader", "EventHeader", "Heartbeat", "Lane"]
 
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]

@@ -16,11 +16,10 @@ import numpy as np
 from msgspec import UNSET, Struct, structs
 
 from stream_bind.errors import WireError
+from stream_bind.header import WIRE_VERSION, embedding_header, event_header, plain_number
 from stream_bind.messages import ClockInfo, Embedding, Event
 from stream_bind.wire.header import (
-    WIRE_VERSION,
     Announcement,
-    ClockHeader,
     EmbeddingHeader,
     EventHeader,
     Heartbeat,
@@ -58,7 +57,6 @@ DTYPES = ("<f4", "<f2")
 Frames = Sequence[bytes]
 
 _WELCOME = Topic("meta", "")
-_MAX_DETAIL = 1000
 _UNIT_TOLERANCE = 2e-3
 """On the squared norm. Half precision alone moves it by up to 1e-3 (2^-11 per element, twice)."""
 _REASON = re.compile(r"[a-z0-9_]{1,64}")
@@ -72,14 +70,7 @@ class _AnyHeader(Struct):
     v: Any = None
 
 
-def _plain(value: Any) -> Any:
-    """numpy scalars, which slip in as window indices and times."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} does not belong in a header")
-
-
-_encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
+_encode = msgspec.msgpack.Encoder(enc_hook=plain_number).encode
 _decode_any = msgspec.msgpack.Decoder(_AnyHeader).decode
 _decoders: dict[str, Callable[[bytes], EmbeddingHeader | EventHeader | Heartbeat | Announcement]] = {
     "emb": msgspec.msgpack.Decoder(EmbeddingHeader).decode,
@@ -105,33 +96,7 @@ def encode_embedding(embedding: Embedding, dtype: str = "<f4") -> list[bytes]:
     if dtype not in DTYPES:
         raise WireError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
     payload = vector.astype(dtype, copy=False).tobytes()
-    header = EmbeddingHeader(
-        v=WIRE_VERSION,
-        kind="emb",
-        rig=embedding.rig,
-        stream=embedding.stream,
-        encoder=embedding.encoder,
-        modality=embedding.modality,
-        seq=embedding.seq,
-        epoch=embedding.epoch,
-        window=embedding.window,
-        t_start=embedding.t_start,
-        t_end=embedding.t_end,
-        t_pub=embedding.t_pub,
-        coverage=embedding.coverage,
-        status=embedding.status,
-        gaps=list(embedding.gaps),
-        model=embedding.model,
-        dim=len(vector),
-        dtype=dtype,  # type: ignore[arg-type]
-        norm=True,
-        scale=float(embedding.scale),
-        trained=embedding.trained,
-        clock=ClockHeader(embedding.clock.domain, embedding.clock.err_ns),
-        crc32=crc32(payload),
-        timing=embedding.timing or UNSET,
-    )
-    return [topic, _encode(header), payload]
+    return [topic, _encode(embedding_header(embedding, payload, dtype)), payload]
 
 
 def encode_event(event: Event) -> list[bytes]:
@@ -143,25 +108,7 @@ def encode_event(event: Event) -> list[bytes]:
         raise WireError(f"{topic.decode()}: an event up to window {event.to_window} has to say from which one")
     if event.window is not None and event.to_window is not None and event.to_window <= event.window:
         raise WireError(f"{topic.decode()}: an event cannot cover windows [{event.window}, {event.to_window})")
-    header = EventHeader(
-        v=WIRE_VERSION,
-        kind="evt",
-        rig=event.rig,
-        stream=event.stream,
-        encoder=event.encoder,
-        reason=event.reason,
-        # A path in a message may hold bytes that are no UTF-8, as surrogates.
-        detail=event.detail[:_MAX_DETAIL].encode("utf-8", "backslashreplace").decode(),
-        seq=event.seq,
-        epoch=event.epoch,
-        window=event.window,
-        to_window=event.to_window,
-        t_start=event.t_start,
-        t_end=event.t_end,
-        t_pub=event.t_pub,
-        coverage=event.coverage,
-    )
-    return [topic, _encode(header), b""]
+    return [topic, _encode(event_header(event)), b""]
 
 
 def encode_heartbeat(heartbeat: Heartbeat) -> list[bytes]:

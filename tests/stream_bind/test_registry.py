@@ -8,7 +8,7 @@ import pytest
 
 from stream_bind import registry
 from stream_bind.errors import ConfigError
-from stream_bind.registry import DEVICES, ENCODERS, Registry
+from stream_bind.registry import DEVICES, ENCODERS, SINKS, Registry
 
 
 class Config:
@@ -89,8 +89,8 @@ def test_plugins_are_loaded_once_and_a_broken_one_is_named(monkeypatch):
         Registry("device", {}).names()
 
 
-@pytest.mark.parametrize(("known", "name"), [(r, n) for r in (DEVICES, ENCODERS) for n in r._builtin])
+@pytest.mark.parametrize(("known", "name"), [(r, n) for r in (DEVICES, ENCODERS, SINKS) for n in r._builtin])
 def test_every_built_in_type_exists_under_its_name(known, name):
     entry = known.get(name)
     assert entry.name == name
-    assert entry.modalities
+    assert bool(entry.modalities) == (known is not SINKS)

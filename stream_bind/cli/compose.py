@@ -55,7 +55,7 @@ def plan_run(config: RigConfig, endpoints: Endpoints, *, simulate: bool = False,
             publish_endpoint=inlet,
             rig=config.rig,
             node=streams[0].node,
-            resources=dict(streams[0].resources),
+            resources=_union(streams),
             wait_ready=config.publish.wait_for_subscriber_s > 0,
         )
         for name, streams in groups.items()
@@ -79,6 +79,14 @@ def plan_run(config: RigConfig, endpoints: Endpoints, *, simulate: bool = False,
         object_store_bytes=config.runtime.object_store_mb * 1_000_000,
         log_level=config.runtime.log_level,
     )
+
+
+def _union(streams: list[StreamConfig]) -> dict[str, float]:
+    """A group's actor needs what each of its sensors does."""
+    return {
+        name: max(s.resources.get(name, 0.0) for s in streams)
+        for name in dict.fromkeys(name for s in streams for name in s.resources)
+    }
 
 
 def _lane_plans(config: RigConfig) -> list[LanePlan]:

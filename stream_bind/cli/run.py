@@ -105,7 +105,8 @@ def run_command(
         stack.enter_context(interrupts)
         view = stack.enter_context(RunView(rig.rig, live=False if show_vectors else None))
         if show_vectors:
-            stack.enter_context(_Printer(rig.publish.endpoint))
+            rig, endpoint = _printable(rig)
+            stack.enter_context(_Printer(endpoint, interrupts.stop))
         result = run(
             rig,
             simulate=simulate,
@@ -127,13 +128,13 @@ class _Interrupts:
 
     def __init__(self) -> None:
         self.count = 0
+        self._stopped = False
         self._supervisor: Supervisor | None = None
         self._old: dict[int, Any] = {}
 
     def attach(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        # Ray installs a SIGTERM handler of its own when it starts, so ours is put in again after that.
-        if self.count:
+        if self.count or self._stopped:
             supervisor.request_stop()
 
     def __enter__(self) -> _Interrupts:
@@ -145,6 +146,12 @@ class _Interrupts:
     def __exit__(self, *_: object) -> None:
         for number, old in self._old.items():
             signal.signal(number, old)
+
+    def stop(self) -> None:
+        """End the run as an interrupt would, but without one."""
+        self._stopped = True
+        if self._supervisor is not None:
+            self._supervisor.request_stop()
 
     def _handle(self, number: int, _frame: object) -> None:
         self.count += 1
@@ -158,8 +165,10 @@ class _Interrupts:
 class _Printer:
     """A real subscriber in a thread of this process, which prints what it gets on stdout."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, gone: Callable[[], None]) -> None:
+        """gone: called when nobody reads stdout any more."""
         self._endpoint = endpoint
+        self._gone = gone
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="print", daemon=True)
 
@@ -175,8 +184,27 @@ class _Printer:
         from stream_bind.cli.line import message_line
         from stream_bind.wire.subscriber import Subscriber
 
-        with Subscriber(self._endpoint, topics=("emb/",)) as subscriber:
-            while not self._stop.is_set():
-                message = subscriber.recv(0.2)
-                if message is not None:
-                    print(message_line(message), flush=True)
+        try:
+            with Subscriber(self._endpoint, topics=("emb/",)) as subscriber:
+                # The run has ended before its last vectors are printed.
+                while (message := subscriber.recv(0.2)) is not None or not self._stop.is_set():
+                    if message is not None:
+                        print(message_line(message), flush=True)
+        except BrokenPipeError:  # head, less
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self._gone()
+        except StreamBindError as error:
+            print(f"stream-bind: --print: {error}", file=sys.stderr)
+
+
+def _printable(config: RigConfig) -> tuple[RigConfig, str]:
+    """The config with a port instead of `*`, and where a subscriber on this machine finds it."""
+    from actors.transport import free_port
+
+    endpoint = config.publish.endpoint
+    if endpoint.startswith("tcp://") and endpoint.endswith(":*"):
+        endpoint = f"{endpoint[:-1]}{free_port()}"
+        config = config.model_copy(update={"publish": config.publish.model_copy(update={"endpoint": endpoint})})
+    for anywhere in ("tcp://*:", "tcp://0.0.0.0:", "tcp://[::]:"):
+        endpoint = endpoint.replace(anywhere, "tcp://127.0.0.1:")
+    return config, endpoint

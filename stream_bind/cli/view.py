@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -17,6 +18,12 @@ from actors.supervise import RunResult, Snapshot
 
 __all__ = ["RunView", "account_table"]
 
+COLUMNS = (
+    "stream", "modality", "samples/s", "coverage", "p50 ms", "p99 ms", "queue", "drops", "events", "vectors", "per s",
+)  # fmt: skip
+WIDE = 90
+"""Terminal columns from which on all of them are shown."""
+ONLY_WIDE = {"modality", "p99 ms", "events"}
 LINE_INTERVAL_S = 5.0
 """Without a terminal: seconds between status lines."""
 
@@ -76,12 +83,17 @@ class RunView:
     def _rows(self, snapshot: Snapshot) -> Iterable[dict[str, Any]]:
         now_s = time.monotonic()
         published = {(p["stream"], p["encoder"]): p for p in snapshot.publisher.get("lanes", ())}
+        encoders: dict[str, set[str]] = {}
+        for capture in snapshot.captures:
+            for lane in capture.get("lanes", ()):
+                encoders.setdefault(lane["stream"], set()).add(lane["encoder"])
         for capture in snapshot.captures:
             for lane in capture.get("lanes", ()):
                 key = (lane["stream"], lane["encoder"])
                 out = published.get(key, {})
                 yield {
                     **lane,
+                    "name": lane["stream"] + (f" → {lane['encoder']}" if len(encoders[lane["stream"]]) > 1 else ""),
                     "rate_hz": self._rates.of(("s", *key), lane["samples"], now_s),
                     "vectors": out.get("vectors", 0),
                     "vectors_hz": self._rates.of(("v", *key), out.get("vectors", 0), now_s),
@@ -103,34 +115,38 @@ class RunView:
             title_justify="left",
             caption_justify="left",
             expand=False,
+            # Lines between ten columns of figures would take what 100 columns have for the streams' names.
+            box=box.SIMPLE_HEAD,
+            collapse_padding=True,
+            pad_edge=False,
         )
-        for name, justify in (
-            ("stream", "left"), ("modality", "left"), ("samples/s", "right"), ("coverage", "right"),
-            ("latency p50", "right"), ("p99", "right"), ("queue", "right"), ("drops", "right"),
-            ("events", "right"), ("vectors", "right"), ("vectors/s", "right"),
-        ):  # fmt: skip
-            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        shown = [name for name in COLUMNS if self._console.width >= WIDE or name not in ONLY_WIDE]
+        for name in shown:
+            folds = {"overflow": "fold", "min_width": 8} if name == "stream" else {"no_wrap": True}
+            justify = "left" if name in {"stream", "modality"} else "right"
+            table.add_column(name, justify=justify, **folds)  # type: ignore[arg-type]
         for row in rows:
             low = row["coverage"] < 0.99
-            table.add_row(
-                row["stream"],
-                row["modality"],
-                _number(row["rate_hz"], "{:,.0f}"),
-                Text(f"{row['coverage']:.0%}", style="yellow" if low else "green"),
-                _number(row["p50_s"], "{:.1f} ms", 1e3),
-                _number(row["p99_s"], "{:.1f} ms", 1e3),
-                str(row["queue"]),
-                Text(str(row["lost"]), style="red" if row["lost"] else ""),
-                str(row["events"]),
-                str(row["vectors"]) + ("" if row["trained"] else " untrained"),
-                _number(row["vectors_hz"], "{:.1f}"),
-            )
+            cells = {
+                "stream": row["name"],
+                "modality": row["modality"],
+                "samples/s": _number(row["rate_hz"], "{:,.0f}"),
+                "coverage": Text(f"{row['coverage']:.0%}", style="yellow" if low else "green"),
+                "p50 ms": _number(row["p50_s"], "{:.1f}", 1e3),
+                "p99 ms": _number(row["p99_s"], "{:.1f}", 1e3),
+                "queue": str(row["queue"]),
+                "drops": Text(str(row["lost"]), style="red" if row["lost"] else ""),
+                "events": str(row["events"]),
+                "vectors": Text(str(row["vectors"]), style="" if row["trained"] else "dim"),
+                "per s": _number(row["vectors_hz"], "{:.1f}"),
+            }
+            table.add_row(*(cells[name] for name in shown))
         return table
 
     def _line(self, snapshot: Snapshot, rows: list[dict[str, Any]]) -> str:
         elapsed_s = time.monotonic() - self._started_s
         parts = [
-            f"{r['stream']} {r['vectors']} vectors"
+            f"{r['name']} {r['vectors']} vectors"
             + (f" {r['rate_hz']:,.0f}/s" if r["rate_hz"] is not None else "")
             + f" {r['coverage']:.0%}"
             + (f" {r['p50_s'] * 1e3:.1f} ms" if r["p50_s"] is not None else "")

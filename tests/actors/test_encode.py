@@ -180,11 +180,11 @@ def test_a_batch_is_no_longer_than_it_may_be_and_oldest_first(bench) -> None:
 def test_a_clip_that_has_failed_before_goes_alone(bench) -> None:
     it = bench("a")
     it.clip("a", 4, attempts=1)
-    it.clip("a", 5)
-    it.clip("a", 6)
-    step(it)
-    step(it)
-    assert it.batches == [("imu", [4]), ("imu", [5, 6])]
+    for window in (5, 6, 7):
+        it.clip("a", window, attempts=int(window == 6))
+    for _ in range(3):
+        step(it)
+    assert it.batches == [("imu", [4]), ("imu", [5, 7]), ("imu", [6])]
 
 
 def _bad(window: int) -> Callable[[list[int]], None]:

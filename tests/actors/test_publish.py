@@ -205,7 +205,9 @@ def test_a_repeat_of_what_still_waits_is_not_confirmed_before_it_has_left(bench)
     it.vector(5)
     it.vector(5)
     it.until(lambda: it.health()["repeats"] == 1)
+    it.worker.step(0.01)
     assert it.health()["held"] == 1
+    assert [m.kind for m in it.sender.drain()] == []
     it.event(1, 4, 5)
     assert set(it.confirmed(2)) == {("e", "cam", "ib", 4, 5, 1, "one"), ("cam", "ib", 5)}
 

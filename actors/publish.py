@@ -15,6 +15,7 @@ from actors.transport import Inlet, Message, Poller, Waker, check_version, each,
 from stream_bind.clock import Clock
 from stream_bind.errors import WireError
 from stream_bind.messages import ClockInfo, Embedding, Event
+from stream_bind.sinks.group import SinkGroup
 from stream_bind.wire.header import Lane
 from stream_bind.wire.publisher import Publisher
 
@@ -78,11 +79,13 @@ class PublishWorker:
         self._lanes = {(lane.stream, lane.encoder): _LaneState(lane) for lane in plan.lanes}
         self._confirm: dict[bytes, list[tuple[Any, ...]]] = defaultdict(list)
         self._notices: OrderedDict[tuple[Any, ...], None] = OrderedDict()
+        self._sinks = SinkGroup(plan.sinks, plan.rig)
         self._finishing = False
         self._finished = False
 
     def open(self) -> None:
-        """Bind both sockets; raises WireError or LinkError if an endpoint is taken or not allowed."""
+        """Bind both sockets and open the sinks; raises WireError or LinkError if an endpoint is taken or not allowed,
+        SinkError if a sink cannot be opened."""
         self.publisher = Publisher(
             self._plan.endpoint,
             self._plan.rig,
@@ -92,8 +95,10 @@ class PublishWorker:
             clock=self._clock,
         )
         try:
+            self._sinks.open()
             self._inlet = Inlet(self._plan.inlet)
         except Exception:
+            self._sinks.close()
             self.publisher.close(0)
             raise
         self._waker = Waker()
@@ -118,6 +123,7 @@ class PublishWorker:
     def close(self) -> None:
         self._inlet.close()
         self.publisher.close()
+        self._sinks.close()
         self._waker.close()
 
     # -- control ----------------------------------------------------------------------------------------------------
@@ -277,6 +283,7 @@ class PublishWorker:
         except WireError as error:  # a NaN or a zero vector: the encoder's fault, and still a window that is due
             self._publish(lane, _failed(message, str(error)))
             return
+        self._pass_on(sent)
         lane.account.vectors += 1
         timing = message.timing
         waited_ns = timing["encoded"] - timing["received"]
@@ -290,10 +297,17 @@ class PublishWorker:
     def _say(self, event: Event) -> None:
         """An event that the wire refuses (a plug-in's own reason, say) still leaves, under a reason that it takes."""
         try:
-            self.publisher.event(event)
+            sent = self.publisher.event(event)
         except WireError as error:
             log.warning("%s: %s", event.stream, error)
-            self.publisher.event(replace(event, reason="failed", detail=f"{event.reason}: {event.detail} ({error})"))
+            detail = f"{event.reason}: {event.detail} ({error})"
+            sent = self.publisher.event(replace(event, reason="failed", detail=detail))
+        self._pass_on(sent)
+
+    def _pass_on(self, sent: Embedding | Event) -> None:
+        """A sink that fails is out from here on, so the event that says so reaches only those left."""
+        for why in self._sinks.send(sent):
+            self._say(Event(self._plan.rig, sent.stream, "", "sink_failed", why))
 
     def _tick(self, lane: _LaneState, now_s: float) -> None:
         items, holes = lane.order.tick(now_s)

@@ -181,7 +181,7 @@ class Rig:
         """As SIGKILL would: no drain, no word."""
         self.captures.pop(stream).close()
 
-    def worker(self, encoder: str = "probe", **plan: Any) -> EncodeWorker:
+    def worker(self, encoder: str = "probe", *, load: bool = True, **plan: Any) -> EncodeWorker:
         self._names += 1
         worker = EncodeWorker(
             EncodePlan(
@@ -197,7 +197,8 @@ class Rig:
             self.clock,
         )
         worker.open()
-        worker.load()
+        if load:
+            worker.load()
         self.workers.append(worker)
         return worker
 

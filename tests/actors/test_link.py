@@ -27,6 +27,12 @@ def four_seconds(feed: Callable[..., None], probe: dict[str, Any]) -> Callable[[
     return put
 
 
+@pytest.fixture
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hole is reported after 0.4 s instead of 3."""
+    monkeypatch.setattr("actors.order.GRACE_S", 0.4)
+
+
 @pytest.mark.parametrize("transport", ["inproc", "ipc", "tcp"])
 def test_every_due_window_becomes_a_vector_or_an_event(transport, make_rig, four_seconds) -> None:
     rig = make_rig(transport)
@@ -289,8 +295,8 @@ def test_a_clip_that_kills_its_worker_three_times_becomes_an_event(make_rig, fou
     rig.assert_exactly_once()
 
 
-def test_a_restarted_capture_actor_leaves_one_event_for_the_hole(make_rig, feed, probe) -> None:
-    rig = make_rig(streams=("a", "b"))
+def test_a_restarted_capture_actor_leaves_one_event_for_the_hole(make_rig, feed, probe, short_grace) -> None:
+    rig = make_rig("ipc", streams=("a", "b"))
     for stream in "ab":
         rig.capture(stream)
     rig.worker()
@@ -308,8 +314,8 @@ def test_a_restarted_capture_actor_leaves_one_event_for_the_hole(make_rig, feed,
     assert [kind for kind, *_ in rig.fates("b")] == ["starting", *["vector"] * 25, "ending"]
 
 
-def test_a_capture_actor_restarted_twice_leaves_two_events(make_rig, feed, probe) -> None:
-    rig = make_rig()
+def test_a_capture_actor_restarted_twice_leaves_two_events(make_rig, feed, probe, short_grace) -> None:
+    rig = make_rig("ipc")
     rig.capture()
     rig.worker()
     for start in (0, 10, 20):
@@ -324,8 +330,10 @@ def test_a_capture_actor_restarted_twice_leaves_two_events(make_rig, feed, probe
     assert [fate for fate in rig.fates() if fate[0] == "lost"] == [("lost", 8, 21), ("lost", 28, 41)]
 
 
-def test_the_first_notice_of_a_restarted_actor_is_no_repeat_of_its_predecessors(make_rig, feed, probe) -> None:
-    rig = make_rig()
+def test_the_first_notice_of_a_restarted_actor_is_no_repeat_of_its_predecessors(
+    make_rig, feed, probe, short_grace
+) -> None:
+    rig = make_rig("ipc")
     rig.capture()
     rig.worker()
     feed("a", probe["samples"](0, 2), DeviceError("unplugged"), probe["samples"](2, 4))
@@ -426,6 +434,21 @@ def test_a_restarted_publisher_hears_again_of_an_outage_that_goes_on(make_rig, f
     rig.run_out()
     rig.publisher.request_stop()
     rig.pump(lambda: rig.publisher.done)
+
+
+def test_a_run_that_ends_while_its_encoder_still_loads_explains_every_window(
+    make_rig, feed, probe, monkeypatch
+) -> None:
+    monkeypatch.setattr("actors.capture.DRAIN_S", 0.5)
+    rig = make_rig()
+    capture = rig.capture()
+    worker = rig.worker(load=False)
+    feed("a", probe["samples"](0, 4))
+    rig.pump(lambda: _lane(rig).windower.next_window == 8, compute=False)
+    capture.request_stop()
+    rig.pump(lambda: capture.done, timeout_s=3.0, compute=False)
+    assert worker.health()["state"] == "loading"
+    assert rig.fates() == [("starting", 1, 2), *[("dropped", w, w + 1) for w in WHOLE], ("ending", 9, 10)]
 
 
 def test_a_publisher_that_hangs_is_not_buried_in_repeats(make_rig, feed, probe, monkeypatch) -> None:

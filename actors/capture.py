@@ -12,13 +12,13 @@ from typing import Any
 from actors.inbox import Inbox
 from actors.lane import Lane
 from actors.mailbox import SILENT_S, WorkerLink
+from actors.outbox import Outbox
 from actors.plan import CapturePlan, SensorPlan
 from actors.reader import Reader
 from actors.transport import (
     LINK_VERSION,
     Inlet,
     Message,
-    Outbox,
     Outlet,
     Poller,
     Waker,

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actors.lane import Stats
+from actors.outbox import Outbox
 from actors.plan import EncodePlan
 from actors.transport import (
     LINK_VERSION,
     Message,
-    Outbox,
     Outlet,
     Poller,
     Waker,

@@ -452,7 +452,7 @@ def test_a_run_that_ends_while_its_encoder_still_loads_explains_every_window(
 
 
 def test_a_publisher_that_hangs_is_not_buried_in_repeats(make_rig, feed, probe, monkeypatch) -> None:
-    monkeypatch.setattr("actors.transport.Outbox.RESEND_S", 0.1)
+    monkeypatch.setattr("actors.outbox.Outbox.RESEND_S", 0.1)
     rig = make_rig("ipc")
     capture = rig.capture()
     feed("a", probe["samples"](0, 2), *[DeviceError(f"fault {k}") for k in range(3)])

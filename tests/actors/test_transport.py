@@ -10,11 +10,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from actors.outbox import Outbox
 from actors.transport import (
     LINK_VERSION,
     Inlet,
     Message,
-    Outbox,
     Outlet,
     Poller,
     Waker,

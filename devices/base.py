@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 from stream_bind.messages import Chunk, StreamSpec
 
-__all__ = ["Device"]
+__all__ = ["Counting", "Device", "Discoverable", "Found"]
 
 
 @runtime_checkable
@@ -32,3 +34,44 @@ class Device(Protocol):
 
     def close(self) -> None:
         """Let go of everything. Never raises, may be called twice."""
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A device that counts what went wrong on the way; `doctor` and the status view show it."""
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Totals since the device was built, kept across reopening, named for what they count: dropped_frames,
+        bad_bytes, bad_packets, overflows, reopened ...; readable from any thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One attached sensor, as `stream-bind devices` lists it."""
+
+    name: str
+    """Maker and model as the device tells them."""
+    identity: str
+    """What stays the same after replugging and rebooting: a /dev/v4l/by-id path, a serial number, a card's name."""
+    modality: str
+    config: dict[str, Any]
+    """The `device:` mapping that opens it, ready to paste."""
+    formats: tuple[str, ...] = ()
+    """What it can deliver, such as "MJPG 1920x1080 30 fps"."""
+    note: str = ""
+    """What stands in the way (no permission, held by another program) with the command that mends it."""
+    warnings: tuple[str, ...] = field(default=())
+    """What its user should know, such as two of a kind that only their sockets tell apart."""
+
+
+@runtime_checkable
+class Discoverable(Protocol):
+    """A driver class that can look for its sensors. Asked of the class, not of a device."""
+
+    @classmethod
+    def discover(cls, probe: bool = True) -> list[Found]:
+        """What is attached, in a stable order. Never raises; ends within a few seconds; disturbs nothing in use.
+
+        probe: may open idle devices to ask them (baud rates are tried one by one); False: only what the system knows.
+        """

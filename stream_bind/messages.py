@@ -22,8 +22,10 @@ __all__ = [
     "Embedding",
     "Event",
     "Gap",
+    "Intrinsics",
     "Missing",
     "Notice",
+    "Raw",
     "StreamSpec",
     "Window",
 ]
@@ -45,6 +47,25 @@ class ClockInfo:
     """host (stamped on arrival), kernel, device (fitted device ticks), file (recorded), simulated."""
     err_ns: int = 0
     """Estimated error of the stamp, one sigma; 0 where the source defines time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intrinsics:
+    """Pinhole model of a camera, in pixels of the frames as the sensor delivers them (before rotate_deg and flip).
+
+    Names as in ROS sensor_msgs/CameraInfo: K = [[fx, 0, cx], [0, fy, cy], [0, 0, 1]].
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    model: str = ""
+    """Distortion model, such as brown_conrady, rational_polynomial or kannala_brandt4; empty: none."""
+    coeffs: tuple[float, ...] = ()
+    """Its coefficients, in the model's own order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +95,27 @@ class StreamSpec:
     """How far out of order samples of this source may arrive."""
     domain: str = "host"
     """Clock domain of the stamps, see ClockInfo.domain."""
+    intrinsics: Intrinsics | None = None
+    """Cameras: the calibration the device carries, known once it is open."""
 
     @property
     def period_ns(self) -> int:
         return round(1e9 / self.rate_hz)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Raw:
+    """What the device itself delivered for the samples of a chunk; recordings keep this, models never see it.
+
+    samples: (n, ...) device counts or native sound samples, or a sequence of n byte strings (encoded frames).
+    """
+
+    samples: NDArray[Any] | Sequence[bytes]
+    encoding: str
+    """16UC1, mono16, yuyv, jpeg, pcm_s16le ...: ROS image encodings and FFmpeg's names for the rest."""
+    scale: float = 1.0
+    """Physical value = samples * scale + offset, in the stream's unit; 0 counts of depth are no measurement."""
+    offset: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +130,9 @@ class Chunk:
     t_ns: IntArray
     gap_before: bool = False
     clock: ClockInfo = field(default_factory=ClockInfo)
+    ticks: IntArray | None = None
+    """(n,) int64: the device's own time of each sample as it sent it (wrapping counter, sequence in ns ...)."""
+    raw: Raw | None = None
 
     def __post_init__(self) -> None:
         if len(self.data) != len(self.t_ns):
@@ -147,12 +188,15 @@ class Missing:
 @dataclass(frozen=True, slots=True)
 class Notice:
     """Something about a stream that a person should hear of and that is no window's fate (a refused clock jump,
-    late samples). `reason` is a short fixed word, `detail` a sentence, `t_ns` the event time it concerns."""
+    late samples, a device lost and back). `reason` is a short fixed word, `detail` a sentence, `t_ns` the event time
+    it concerns."""
 
     stream: str
     reason: str
     detail: str
     t_ns: int = 0
+    t_end_ns: int = 0
+    """End of the stretch it concerns, such as the hole an unplugged device left; 0: a moment."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

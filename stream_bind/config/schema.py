@@ -103,10 +103,10 @@ class WindowConfig(Section):
 class RestartConfig(Section):
     """How long to wait before a broken device is opened again; each failure in a row doubles the wait."""
 
-    first_s: float = Field(default=0.5, gt=0, le=3600)
+    first_s: float = Field(default=0.2, gt=0, le=3600)
     """Wait after the first failure."""
-    limit_s: float = Field(default=30.0, gt=0, le=86_400)
-    """Longest wait."""
+    limit_s: float = Field(default=0.5, gt=0, le=86_400)
+    """Longest wait: a sensor plugged in again is seen this soon; looking for it costs next to nothing."""
 
     @model_validator(mode="after")
     def _first_is_least(self) -> Self:

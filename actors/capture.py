@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from actors.inbox import Inbox
@@ -51,6 +52,7 @@ class _Sensor:
         entry = DEVICES.get(plan.device_type)
         device = entry.cls(entry.config(**plan.device_config), plan.stream, clock)
         self.plan = plan
+        self.device = device
         makers = {}
         wanted: tuple[str, ...] = ()
         for lane in plan.lanes:
@@ -70,6 +72,17 @@ class _Sensor:
         """Nothing more will come from the reader."""
         self.finished = False
         """Its last windows are closed."""
+
+    def health(self) -> dict[str, Any]:
+        """What the device says of itself; {} for one that counts nothing and is there."""
+        counters = getattr(self.device, "counters", None) or {}
+        told: dict[str, Any] = {"counters": {name: int(n) for name, n in counters.items() if n}}
+        return told | {"away": self.reader.away}
+
+    def calibration(self) -> dict[str, Any] | None:
+        """The camera's intrinsics as plain data, known once it is open."""
+        intrinsics = self.device.spec.intrinsics
+        return None if intrinsics is None else asdict(intrinsics)
 
     @property
     def blocked(self) -> bool:
@@ -141,7 +154,9 @@ class CaptureWorker:
             "fatal": self.fatal,
             "ready": self.ready,
             "done": self.done,
-            "lanes": [lane.health() | {"samples": s.n_samples} for s in self.sensors for lane in s.lanes],
+            "lanes": [
+                lane.health() | {"samples": s.n_samples, "device": s.health()} for s in self.sensors for lane in s.lanes
+            ],
         }
 
     # -- the loop -----------------------------------------------------------------------------------------------
@@ -239,7 +254,8 @@ class CaptureWorker:
         self._outbox.send(key, "event", lane.head() | event, None, self._now_s())
 
     def _notice(self, lane: Lane, notice: Notice) -> None:
-        fields = {"window": None, "to_window": None, "t_start": notice.t_ns, "t_end": notice.t_ns, "coverage": 0.0}
+        t_end = notice.t_end_ns or notice.t_ns
+        fields = {"window": None, "to_window": None, "t_start": notice.t_ns, "t_end": t_end, "coverage": 0.0}
         self._event(lane, {"reason": notice.reason, "detail": notice.detail, **fields})
 
     def _announce_once(self, lane: Lane) -> None:
@@ -251,7 +267,8 @@ class CaptureWorker:
     def _announce(self, lane: Lane, first: int) -> None:
         """Tell the publisher the lane's grid. To a publisher that has just been restarted, `first` is the first window
         that is still open here: what lies below was settled with its predecessor."""
-        head = lane.head() | {"first": first, "life": self.life}
+        calibration = next(s.calibration() for s in self.sensors if lane in s.lanes)
+        head = lane.head() | {"first": first, "life": self.life, "intrinsics": calibration}
         self._outbox.send(("lane", *lane.key), "lane", head, None, self._now_s())
 
     def _settled(self, lane: Lane) -> int:

@@ -14,7 +14,7 @@ from actors.plan import LanePlan, PublishPlan
 from actors.transport import Inlet, Message, Poller, Waker, check_version, each, incarnation
 from stream_bind.clock import Clock
 from stream_bind.errors import WireError
-from stream_bind.messages import ClockInfo, Embedding, Event
+from stream_bind.messages import ClockInfo, Embedding, Event, Intrinsics
 from stream_bind.sinks.group import SinkGroup
 from stream_bind.wire.header import Lane
 from stream_bind.wire.publisher import Publisher
@@ -43,6 +43,7 @@ class _LaneState:
     account: Account = field(default_factory=Account)
     first: int | None = None
     life: str = ""
+    intrinsics: Intrinsics | None = None
     delay: Stats = field(default_factory=Stats)
     ready_ns: int = 0
     """When the encoder that sends this lane's vectors had loaded."""
@@ -196,6 +197,8 @@ class PublishWorker:
             if lane.first is None:
                 lane.first = head["first"]
             lane.life = head["life"]
+            told = head.get("intrinsics")
+            lane.intrinsics = None if told is None else Intrinsics(**told)
             self._release(lane, lane.order.announce(head["first"]))
             self._tell_meta()
         elif message.kind == "end":
@@ -342,7 +345,8 @@ class PublishWorker:
         self._finished = True
 
     def _tell_meta(self) -> None:
-        self.publisher.set_meta([lane.meta() for lane in self._lanes.values()])
+        cameras = {lane.plan.stream: lane.intrinsics for lane in self._lanes.values() if lane.intrinsics is not None}
+        self.publisher.set_meta([lane.meta() for lane in self._lanes.values()], cameras)
 
 
 def _failed(embedding: Embedding, why: str) -> Event:

@@ -43,16 +43,23 @@ class Reader:
         self._stream = stream
         self._device = device
         self._adjust = adjust
+        self._period_ns = adjust.spec.period_ns
         self._inbox = inbox
         self._clock = clock
         self._backoff = backoff
         self._stop = threading.Event()
         self._go = threading.Event()
         self._opened_once = patient
-        self._gap = False
+        self._away = False
+        self._end_ns: int | None = None
         self.opened = threading.Event()
         """Set once the device was opened for the first time."""
         self._thread = threading.Thread(target=self._run, name=f"read-{stream}", daemon=True)
+
+    @property
+    def away(self) -> bool:
+        """The device broke and has delivered nothing since."""
+        return self._away
 
     def start(self, *, hold: bool = False) -> None:
         """Open now; with `hold`, read nothing before `release`."""
@@ -78,9 +85,9 @@ class Reader:
     def _put(self, **what: object) -> None:
         self._inbox.put(Arrival(self._clock.unix_ns(), **what))  # type: ignore[arg-type]
 
-    def _notice(self, reason: str, detail: str) -> None:
+    def _notice(self, reason: str, detail: str, t_ns: int, t_end_ns: int = 0) -> None:
         log.info("%s: %s: %s", self._stream, reason, detail)
-        self._put(notice=Notice(self._stream, reason, detail, self._clock.unix_ns()))
+        self._put(notice=Notice(self._stream, reason, detail, t_ns, t_end_ns))
 
     def _run(self) -> None:
         try:
@@ -107,9 +114,7 @@ class Reader:
                 raise
             log.debug("%s: still away: %s", self._stream, error)
             return False
-        if self._opened_once:
-            self._gap = True
-            self._notice("device_back", "the device is open again")
+        self._away |= self._opened_once
         self._opened_once = True
         self.opened.set()
         return True
@@ -121,12 +126,29 @@ class Reader:
                 chunk = self._device.read(READ_TIMEOUT_S)
             except DeviceError as error:
                 self._device.close()
-                self._notice("device_lost", str(error))
+                if self._away:
+                    log.debug("%s: lost again before its first sample: %s", self._stream, error)
+                else:
+                    self._away = True
+                    now_ns = self._clock.unix_ns()
+                    self._notice("device_lost", str(error), now_ns if self._end_ns is None else self._end_ns)
                 return
             if chunk is None or len(chunk) == 0:
                 continue
             self._backoff.healthy(self._clock.monotonic_ns() / 1e9)
             chunk = self._adjust.apply(chunk)
-            if self._gap:
-                chunk, self._gap = replace(chunk, gap_before=True), False
+            if self._away:
+                self._away = False
+                chunk = replace(chunk, gap_before=True)
+                self._say_back(int(chunk.t_ns[0]))
+            self._end_ns = int(chunk.t_ns[-1]) + self._period_ns
             self._put(chunk=chunk)
+
+    def _say_back(self, t_ns: int) -> None:
+        """Samples come again; between the end of the last one and this one there are none, and never will be."""
+        start_ns = self._end_ns
+        if start_ns is None or t_ns <= start_ns:
+            self._notice("device_back", "samples come again", t_ns)
+        else:
+            detail = f"samples come again; none for {(t_ns - start_ns) / 1e9:.3f} s"
+            self._notice("device_back", detail, start_ns, t_ns)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from stream_bind.header import WIRE_VERSION
+from stream_bind.messages import Intrinsics
 
 __all__ = ["WIRE_VERSION", "Announcement", "EmbeddingHeader", "EventHeader", "Heartbeat", "Lane"]
 
@@ -130,3 +131,5 @@ class Announcement(Struct, frozen=True, kw_only=True):
     """Endpoint of the backfill socket; None where there is none."""
     last: dict[str, Count]
     streams: list[Lane]
+    cameras: dict[str, Intrinsics] | UnsetType = UNSET
+    """Stream to the calibration that its camera carries; absent where none does."""

@@ -8,16 +8,16 @@ the heartbeat.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 import zmq
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from stream_bind.clock import Clock, SystemClock
 from stream_bind.errors import WireError
-from stream_bind.messages import Embedding, Event
+from stream_bind.messages import Embedding, Event, Intrinsics
 from stream_bind.wire.endpoint import bindable, explain_bind, is_ipv6, refuse_open_bind
 from stream_bind.wire.message import (
     DTYPES,
@@ -79,6 +79,7 @@ class Publisher:
         self._meta_topic = meta_topic(rig)
         self._version = _program()
         self._lanes: dict[tuple[str, str], Lane] = {}
+        self._cameras: dict[str, Intrinsics] = {}
         self._last: dict[str, int] = {}
         self._outages: dict[tuple[str, str], int] = {}
         self._subscriptions: dict[bytes, int] = {}
@@ -154,8 +155,12 @@ class Publisher:
                 del self._outages[lane]
         return numbered
 
-    def set_meta(self, lanes: Sequence[Lane]) -> None:
-        """Say what this rig publishes; sent to everyone now and to each new subscriber. Call it again on any change."""
+    def set_meta(self, lanes: Sequence[Lane], cameras: Mapping[str, Intrinsics] | None = None) -> None:
+        """Say what this rig publishes; sent to everyone now and to each new subscriber. Call it again on any change.
+
+        cameras: stream to the calibration that its camera carries.
+        """
+        self._cameras = dict(cameras or {})
         self._lanes = {(lane.stream, lane.encoder): structs.replace(lane, dtype=self._dtype) for lane in lanes}
         self._announce(self._meta_topic)
 
@@ -220,6 +225,7 @@ class Publisher:
             version=self._version,
             last=self._last,
             streams=lanes,
+            cameras=self._cameras or UNSET,
         )
         self.socket.send_multipart(encode_announcement(meta, topic))
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import zmq
+from msgspec import UNSET
 
 from actors.plan import LanePlan, PublishPlan
 from actors.publish import NOTICES_REMEMBERED, PublishWorker
 from actors.transport import LINK_VERSION, Outlet, incarnation
 from stream_bind.clock import ManualClock
-from stream_bind.messages import Embedding, Event
+from stream_bind.messages import Embedding, Event, Intrinsics
 from stream_bind.wire.message import Announcement, Heartbeat, Message, decode
 
 S = 1_000_000_000
@@ -153,6 +154,26 @@ def test_a_late_subscriber_learns_of_every_lane_at_once(bench) -> None:
         )
         assert (lanes["second"].first_window, lanes["second"].model, lanes["second"].dim) == (4, "", 0)
         assert meta.last["emb/rig/cam/ib/"] == 0
+
+
+def test_meta_carries_the_calibration_of_a_stream_that_has_one(bench) -> None:
+    it = bench("ib", "second")
+    listener = it.subscribe(b"meta/")
+    camera = {
+        "width": 640,
+        "height": 480,
+        "fx": 600.0,
+        "fy": 601.0,
+        "cx": 320.0,
+        "cy": 240.0,
+        "model": "",
+        "coeffs": (),
+    }
+    it.lane(4)
+    it.send("lane", ("lane", "cam", "second"), {"first": 4, "life": "one", "encoder": "second", "intrinsics": camera})
+    told = it.received(listener, 3, kinds=Announcement)
+    assert told[-1].cameras["cam"] == Intrinsics(**camera)
+    assert told[-2].cameras is UNSET
 
 
 def test_meta_says_when_a_stream_has_ended_and_a_repeated_start_does_not_take_it_back(bench) -> None:

@@ -141,6 +141,31 @@ def test_a_device_that_breaks_is_reopened_with_two_notices_and_a_gap(bench) -> N
     assert it.device.calls == ["open", "close", "open"]
 
 
+def test_the_event_of_a_return_holds_the_hole_in_event_time(bench) -> None:
+    period_ns = SPEC.period_ns
+    it = bench().start(chunk(1_000), DeviceError("unplugged"), chunk(5 * 10**9))
+    it.next()
+    lost, back = it.next().notice, it.next().notice
+    assert (lost.t_ns, lost.t_end_ns) == (1_000 + period_ns, 0)
+    assert (back.t_ns, back.t_end_ns) == (1_000 + period_ns, 5 * 10**9)
+    assert "4.950 s" in back.detail
+    assert it.next().chunk.gap_before
+
+
+def test_a_device_lost_again_before_its_first_sample_is_told_once(bench) -> None:
+    it = bench().start(
+        chunk(1), DeviceError("unplugged"), DeviceError("still shaky"), DeviceError("and again"), chunk(9)
+    )
+    told = [it.next() for _ in range(4)]
+    assert [a.notice.reason if a.notice else a.chunk.gap_before for a in told] == [
+        False,
+        "device_lost",
+        "device_back",
+        True,
+    ]
+    assert not it.reader.away
+
+
 def test_a_device_may_stay_away_for_many_tries(bench) -> None:
     it = bench()
     it.start(chunk(1), opens=())

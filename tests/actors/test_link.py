@@ -455,7 +455,8 @@ def test_a_publisher_that_hangs_is_not_buried_in_repeats(make_rig, feed, probe, 
     monkeypatch.setattr("actors.outbox.Outbox.RESEND_S", 0.1)
     rig = make_rig("ipc")
     capture = rig.capture()
-    feed("a", probe["samples"](0, 2), *[DeviceError(f"fault {k}") for k in range(3)])
+    faults = [(DeviceError(f"fault {k}"), probe["samples"](2 + 0.2 * k, 2.1 + 0.2 * k)) for k in range(3)]
+    feed("a", probe["samples"](0, 2), *[item for pair in faults for item in pair])
     rig.pump(lambda: len(rig.sent) >= 2)
     hung = time.monotonic() + 2.5
     while time.monotonic() < hung:

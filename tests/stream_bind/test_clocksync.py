@@ -310,3 +310,27 @@ def test_one_odd_adc_time_or_one_that_stands_still_is_not_believed():
 def test_an_empty_block_has_no_stamps():
     t, gap = SampleClock(48_000).stamp(0, T0)
     assert (len(t), gap) == (0, False)
+
+
+@pytest.mark.parametrize("jitter", ["uniform", "exponential"])
+@pytest.mark.parametrize("rate_hz", [30, 200, 1000])
+@pytest.mark.parametrize("ppm", [100, -100])
+def test_a_wrap_and_a_three_second_hole_leave_stamps_within_a_millisecond_after_a_minute(rate_hz, ppm, jitter):
+    """Measured, worst of three seeds: 0.13 ms after 60 s, 0.73 ms from 3 s on, 3.2 ms before that."""
+    rng = np.random.default_rng(1)
+    true_s = np.arange(0, 120, 1 / rate_hz)
+    true_s = true_s[(true_s < 50) | (true_s >= 53)]
+    first = 2**32 - 30_000_000  # wraps after 30 s
+    ticks = (np.round(true_s * (1 + ppm * 1e-6) * 1e6).astype(np.int64) + first) % 2**32
+    late_s = rng.uniform(0, 0.005, len(true_s))
+    if jitter == "exponential":
+        late_s = np.minimum(rng.exponential(0.0015, len(true_s)), 0.005)
+    host_ns = T0 + DELAY_NS + np.round(np.maximum.accumulate(true_s + late_s) * S).astype(np.int64)
+    fit = ClockFit(1e6, bits=32)
+    stamps = np.concatenate([fit.stamp([tick], int(host)) for tick, host in zip(ticks, host_ns, strict=True)])
+    error_ms = np.abs(stamps - T0 - DELAY_NS - np.round(true_s * S).astype(np.int64)) / MS
+    assert error_ms[true_s >= 60].max() < 0.3
+    assert error_ms[true_s >= 3].max() < 1.0
+    assert error_ms.max() < 5.0
+    assert (np.diff(stamps) > 0).all()
+    assert fit.epoch == 0

@@ -58,7 +58,7 @@ def memory_mb(pid: int) -> tuple[float, float]:
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
         name, value, _ = line.split()
         kb[name] = int(value)
-    return kb["Pss:"] / 1024, kb["Private_Dirty:"] / 1024
+    return kb["Pss:"] / 1024, kb["Anonymous:"] / 1024
 
 
 class Meter(threading.Thread):
@@ -227,7 +227,9 @@ def report(args: Any, out: Path, meter: Meter, first: dict[str, float], snapshot
     print("\n| process | PSS MB first | PSS MB last | CPU, % of a core |\n|---|---|---|---|")
     cpu = meter.cpu_share()
     while len(meter.memory) > 1 and sum(meter.memory[-1][1].values()) < 0.8 * sum(meter.memory[-2][1].values()):
-        meter.memory.pop()  # taken while the actors were ending
+        # taken while the actors were ending
+        meter.memory.pop()
+        meter.private.pop()
     begin, end = meter.memory[0][1], meter.memory[-1][1]
     for role in sorted(end):
         print(f"| {role} | {begin.get(role, 0):.0f} | {end[role]:.0f} | {100 * cpu.get(role, 0):.1f} |")

@@ -106,12 +106,13 @@ class RunView:
 
     def _table(self, snapshot: Snapshot, rows: list[dict[str, Any]]) -> Table:
         encoder = ", ".join(_encoder_state(e) for e in snapshot.encoders)
+        troubles = "\n".join(_troubles(rows))
         listening = snapshot.publisher.get("subscribers", 0)
         elapsed_s = time.monotonic() - self._started_s
         where = snapshot.publisher.get("endpoint", "starting")
         table = Table(
             title=f"stream-bind  {self._rig}  {elapsed_s:5.0f} s   {where}   {listening} listening",
-            caption=encoder,
+            caption=f"{encoder}\n{troubles}" if troubles else encoder,
             title_justify="left",
             caption_justify="left",
             expand=False,
@@ -127,10 +128,11 @@ class RunView:
             table.add_column(name, justify=justify, **folds)  # type: ignore[arg-type]
         for row in rows:
             low = row["coverage"] < 0.99
+            away = row.get("device", {}).get("away", False)
             cells = {
                 "stream": row["name"],
                 "modality": row["modality"],
-                "samples/s": _number(row["rate_hz"], "{:,.0f}"),
+                "samples/s": Text("away", style="red") if away else _number(row["rate_hz"], "{:,.0f}"),
                 "coverage": Text(f"{row['coverage']:.0%}", style="yellow" if low else "green"),
                 "p50 ms": _number(row["p50_s"], "{:.1f}", 1e3),
                 "p99 ms": _number(row["p99_s"], "{:.1f}", 1e3),
@@ -147,6 +149,7 @@ class RunView:
         elapsed_s = time.monotonic() - self._started_s
         parts = [
             f"{r['name']} {r['vectors']} vectors"
+            + (" away" if r.get("device", {}).get("away") else "")
             + (f" {r['rate_hz']:,.0f}/s" if r["rate_hz"] is not None else "")
             + f" {r['coverage']:.0%}"
             + (f" {r['p50_s'] * 1e3:.1f} ms" if r["p50_s"] is not None else "")
@@ -169,6 +172,14 @@ def _encoder_state(health: Mapping[str, Any]) -> str:
     return (
         f"{name}: {state}, {health['encode_p50_s'] * 1e3:.1f} ms a batch, {health.get('waiting', 0)} waiting{untrained}"
     )
+
+
+def _troubles(rows: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """A line for every stream whose device counted something, such as "imu: 3 bad_packets"."""
+    told = {row["stream"]: row.get("device", {}).get("counters", {}) for row in rows}
+    for stream, counters in told.items():
+        if counters:
+            yield f"{stream}: " + ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counters.items())
 
 
 def _number(value: float | None, form: str, factor: float = 1.0) -> str:

@@ -138,3 +138,16 @@ def test_the_account_adds_up_and_names_every_reason() -> None:
         "  audio → ib: 4 windows due = 4 vectors + 0 in events",
         "  cam → ib: 15 windows due = 10 vectors + 5 in events (2 dropped, 3 starting)",
     ]
+
+
+def test_a_device_that_is_away_and_what_drivers_counted_are_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = snapshot()
+    shown.captures[0]["lanes"][2]["device"] = {"away": True, "counters": {}}
+    shown.captures[0]["lanes"][5]["device"] = {"away": False, "counters": {"bad_packets": 1203, "lost_samples": 7}}
+    text = [" ".join(line) for line in table(100, shown, monkeypatch)]
+    assert sum("away" in line for line in text) == 1
+    assert text[-1] == "wrist-imu: 1,203 bad packets, 7 lost samples"
+    RunView("headset", live=False)(shown)
+    assert "microphone 123456 vectors away" in capsys.readouterr().err

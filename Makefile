@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 run: setup
-	$(BIN)/stream-bind run $(CONFIG) --simulate --duration $(DURATION) --print
+	$(BIN)/stream-bind run $(CONFIG) --simulate-missing --duration $(DURATION) --print
 
 test: setup
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 from collections import OrderedDict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,11 @@ class Endpoints:
             self._dir.cleanup()
 
 
-def plan_run(config: RigConfig, endpoints: Endpoints, *, simulate: bool = False, address: str | None = None) -> RunPlan:
-    """The plan of one run. `simulate` swaps every device for its simulated twin."""
+def plan_run(
+    config: RigConfig, endpoints: Endpoints, *, simulate: bool | Collection[str] = False, address: str | None = None
+) -> RunPlan:
+    """The plan of one run. `simulate` swaps every device, or those of these streams, for its simulated twin."""
+    swapped = {s.id for s in config.streams if simulate is True or (simulate and s.id in simulate)}
     lanes = _lane_plans(config)
     inlet = endpoints.name("publish")
     groups: OrderedDict[str, list[StreamConfig]] = OrderedDict()
@@ -50,7 +54,7 @@ def plan_run(config: RigConfig, endpoints: Endpoints, *, simulate: bool = False,
     captures = [
         CapturePlan(
             name=name,
-            sensors=tuple(_sensor(s, [p for p in lanes if p.stream == s.id], simulate) for s in streams),
+            sensors=tuple(_sensor(s, [p for p in lanes if p.stream == s.id], s.id in swapped) for s in streams),
             endpoint=endpoints.name(name),
             publish_endpoint=inlet,
             rig=config.rig,

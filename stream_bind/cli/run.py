@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 def run(
     config: RigConfig,
     *,
-    simulate: bool = False,
+    simulate: bool | Collection[str] = False,
     duration_s: float | None = None,
     local: bool | None = None,
     address: str | None = None,
@@ -37,10 +37,10 @@ def run(
 ) -> RunResult:
     """Run a rig until its recordings end or `duration_s` has passed, and give the account of every due window.
 
-    simulate: every device's simulated twin instead. local: threads of this process instead of Ray (None: as the
-    config says). address: an existing Ray cluster. on_poll gets a snapshot about once a second; on_start gets the
-    supervisor, whose `request_stop` ends the run with a drain. Raises StreamBindError where the run cannot start or
-    a stream fails for good.
+    simulate: the simulated twin of every device instead, or of those of the named streams. local: threads of this
+    process instead of Ray (None: as the config says). address: an existing Ray cluster. on_poll gets a snapshot about
+    once a second; on_start gets the supervisor, whose `request_stop` ends the run with a drain. Raises StreamBindError
+    where the run cannot start or a stream fails for good.
     """
     from actors.supervise import Launcher, Supervisor
     from stream_bind.cli.compose import Endpoints, plan_run
@@ -84,6 +84,9 @@ def run(
 def run_command(
     config: Annotated[Path, typer.Argument(help="The YAML file.")],
     simulate: Annotated[bool, typer.Option("--simulate", help="Swap every device for its simulated twin.")] = False,
+    simulate_missing: Annotated[
+        bool, typer.Option("--simulate-missing", help="Swap only devices that cannot be opened here.")
+    ] = False,
     duration: Annotated[str | None, typer.Option(help="Stop after this long, such as 30s or 2m.")] = None,
     address: Annotated[str | None, typer.Option(help="Join this Ray cluster instead of starting one.")] = None,
     local: Annotated[bool, typer.Option("--local", help="Threads of one process instead of Ray actors.")] = False,
@@ -96,9 +99,16 @@ def run_command(
     from stream_bind.cli.view import RunView, account_table
     from stream_bind.config import load_config
 
-    rig = load_config(config, settings or (), simulate=simulate, files=True)
+    rig = load_config(config, settings or (), simulate=simulate or simulate_missing, files=True)
     for warning in rig.warnings:
         print(f"stream-bind: warning: {warning}", file=sys.stderr)
+    swapped: bool | Collection[str] = simulate
+    if simulate_missing and not simulate:
+        from stream_bind.cli.presence import absent_devices
+
+        swapped = absent_devices(rig)
+        for stream, why in swapped.items():
+            print(f"stream-bind: {stream} is simulated: {why}", file=sys.stderr)
     duration_s = parse_duration(duration) if duration is not None else None
     interrupts = _Interrupts()
     with ExitStack() as stack:
@@ -109,7 +119,7 @@ def run_command(
             stack.enter_context(_Printer(endpoint, interrupts.stop))
         result = run(
             rig,
-            simulate=simulate,
+            simulate=swapped,
             duration_s=duration_s,
             local=local or None,
             address=address,

@@ -95,6 +95,10 @@ DEVICES = Registry(
     {
         "video_file": "devices.video_file",
         "video_stream": "devices.video_stream",
+        "v4l2_camera": "devices.v4l2_camera",
+        "lepton_thermal": "devices.lepton_thermal",
+        "infiray_thermal": "devices.infiray_thermal",
+        "opencv_camera": "devices.opencv_camera",
         "audio_file": "devices.audio_file",
         "image_file": "devices.image_file",
         "imu_csv": "devices.imu_csv",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import tty
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -83,3 +84,42 @@ def files() -> SimpleNamespace:
     return SimpleNamespace(
         write_video=write_video, write_sound=write_sound, write_pictures=write_pictures, write_table=write_table
     )
+
+
+class FarEnd:
+    """The far end of a pty that a symlink names, as udev does; can be unplugged and plugged again."""
+
+    def __init__(self, link: Path) -> None:
+        self.link = link
+        self.master = self.slave = -1
+        self.plug()
+
+    def plug(self) -> None:
+        self.master, self.slave = os.openpty()
+        tty.setraw(self.slave)
+        fresh = self.link.with_suffix(".new")
+        fresh.symlink_to(os.ttyname(self.slave))
+        fresh.replace(self.link)
+
+    def write(self, data: bytes) -> None:
+        os.write(self.master, data)
+
+    def opened(self) -> None:
+        """Let go of our own hold on the near end, or nobody would see the unplug."""
+        if self.slave >= 0:
+            os.close(self.slave)
+            self.slave = -1
+
+    def unplug(self) -> None:
+        self.opened()
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
+        self.link.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def far_end(tmp_path: Path) -> Iterator[FarEnd]:
+    plugged = FarEnd(tmp_path / "port")
+    yield plugged
+    plugged.unplug()

@@ -31,6 +31,7 @@ PROBES: dict[str, tuple[Callable[[], bool], str]] = {
         "PortAudio is not installed (apt-get install libportaudio2)",
     ),
     "tmux": (lambda: shutil.which("tmux") is not None, "tmux is not installed (apt-get install tmux)"),
+    "socat": (lambda: shutil.which("socat") is not None, "socat is not installed (apt-get install socat)"),
     "pty": (lambda: Path("/dev/ptmx").exists(), "this system has no pseudo-terminals (/dev/ptmx)"),
     "gpu": (_has_gpu, "there is no CUDA device"),
     "shared": (
@@ -38,7 +39,7 @@ PROBES: dict[str, tuple[Callable[[], bool], str]] = {
         f"there is no folder {SHARED} with recordings and reference vectors (STREAM_BIND_SHARED)",
     ),
 }
-INSTALLABLE = ("portaudio", "tmux", "pty")
+INSTALLABLE = ("portaudio", "tmux", "pty", "socat")
 """What `STREAM_BIND_REQUIRE=all` stands for; a GPU or the reference data cannot be installed."""
 
 

@@ -28,6 +28,11 @@ _JUMP_NS = 1_000_000_000  # farther ahead of its arrival no stamp can be
 _REORDER_NS = 100_000_000  # farther back no packet overtakes another: the counter restarted
 _LOST_NS = 10_000_000_000
 _LOST_FOR_NS = 5_000_000_000
+_BIN_NS = 1_000_000_000
+_SETTLED_NS = 1_000_000_000  # sound after which an anchor's own error is known
+_SETTLING_NS = 50_000_000  # the most by which one ADC time was seen to err is 27 ms
+_SETTLING_RATE = 0.02
+_ADC_SILENT_NS = 5_000_000_000  # without a time for so long, a driver gives none
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,27 +278,44 @@ def line_under(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, f
 class SampleClock:
     """Time of sound by its sample counter, fitted to the times its driver gives.
 
-    Anchored again when those and the counter disagree by more than a block, in two blocks running (one odd ADC time is
-    PortAudio's jitter, not a loss), or at once where the driver reports lost samples.
+    Those err to both sides (PulseAudio: single batches 18 ms early), so what is followed is the line through the
+    medians of each second, at no more than 500 ppm (2 % in the first two seconds). Where a driver gives no times, the
+    lower envelope of the arrivals has to do, as for any other device.
+
+    Anchored again where the counter and the ADC times show that sound is missing: the times are ahead of it by more
+    than a block in two reads running; or at once where the driver reports a loss; or where the times have been behind
+    by more than a block for a second. One `stamp` costs 60 us.
     """
 
     def __init__(self, rate_hz: float) -> None:
         self.rate_hz = rate_hz
         self.anchored = 0
         """How often the counter was anchored anew."""
-        self._fit = ClockFit(rate_hz)
-        self._count = 0
-        self._last_adc_ns = -(1 << 62)
-        self._disagreed = 0
+        self._ns = 1e9 / rate_hz
+        self._adc = _MedianLine()
+        self._arrivals = ClockFit(rate_hz)
         self._started = False
+        self._count = 0
+        self._last_out = -(1 << 62)
+        self._last_adc_ns = -(1 << 62)
+        # Since the last anchor: sample and host time it stands at, device time and offset reached.
+        self._count0 = 0
+        self._host0 = 0
+        self._dev = 0.0
+        self._offset = 0.0
+        self._adc_dev = 0.0  # of the newest ADC time
+        self._ahead: list[int] = []  # arrivals of the last blocks whose ADC time was ahead of the counter
+        self._behind_since: float | None = None
 
     @property
     def clock(self) -> ClockInfo:
-        return self._fit.clock
+        return ClockInfo("device", self._err_ns())
 
     def anchor(self) -> Anchor:
         """The model as it stands, for the log."""
-        return self._fit.anchor()
+        host_ns = self._host0 + round(self._dev + self._offset)
+        ppm = (self._adc.slope if self._has_adc() else self._arrivals.anchor().ppm * 1e-6) * 1e6
+        return Anchor(self._count, host_ns, self.rate_hz, ppm, self._err_ns(), self.anchored)
 
     def stamp(self, n: int, host_ns: int, adc_ns: int | None = None, *, lost: bool = False) -> tuple[IntArray, bool]:
         """Event times (n,) int64 of a block that arrived at host_ns, and whether samples are missing before it.
@@ -304,24 +326,143 @@ class SampleClock:
         """
         if n < 1:
             return np.empty(0, np.int64), False
-        block_ns = n * 1e9 / self.rate_hz
-        end_ns = host_ns
-        trusted = adc_ns is not None and adc_ns > self._last_adc_ns and abs(host_ns - adc_ns) < _JUMP_NS
-        if trusted and adc_ns is not None:
+        end_ns = None
+        if adc_ns is not None and adc_ns > self._last_adc_ns and abs(host_ns - adc_ns) < _JUMP_NS:
             self._last_adc_ns = adc_ns
-            end_ns = adc_ns + round(block_ns)
-        gap = lost and self._started
-        if trusted and self._started:
-            apart = end_ns - int(self._fit.to_host_ns([self._count + n])[0])
-            side = (apart > block_ns) - (apart < -block_ns)
-            self._disagreed = side if side != self._disagreed else 2 * side
-            gap = gap or abs(self._disagreed) == 2
-        if gap:
-            self._fit.restart()
-            self.anchored += 1
-            self._disagreed = 0
-        self._started = True
-        # Tick k is the end of the k-th sample: a block is complete, and can arrive, when its last sample ends.
-        ends = np.arange(self._count + 1, self._count + n + 1)
+            end_ns = adc_ns + round(n * self._ns)
+        gap = self._started and (lost or (end_ns is not None and self._is_lost(n, host_ns, end_ns)))
+        if gap or not self._started:
+            self._restart(n, host_ns if end_ns is None else end_ns)
+        start = self._count
         self._count += n
-        return self._fit.stamp(ends, end_ns) - round(1e9 / self.rate_hz), gap
+        old_dev, old_offset = self._dev, self._offset
+        self._follow(host_ns, end_ns)
+        # A sample's time is that of its beginning; a block is complete, and can arrive, when its last sample ends.
+        devs = (np.arange(start, self._count) - self._count0) * self._ns
+        offsets = (
+            np.interp(devs, (old_dev, self._dev), (old_offset, self._offset)) if self._dev > old_dev else old_offset
+        )
+        rank = np.arange(n)
+        host = self._host0 + np.rint(devs + offsets).astype(np.int64)
+        out: IntArray = np.maximum(np.maximum.accumulate(host - rank), self._last_out + 1) + rank
+        self._last_out = int(out[-1])
+        return out, gap
+
+    def _is_lost(self, n: int, host_ns: int, end_ns: int) -> bool:
+        """Whether the ADC times have left the counter for good."""
+        dev = (self._count + n - self._count0) * self._ns
+        block_ns = n * self._ns
+        apart = (end_ns - self._host0) - dev - self._aim(dev)
+        # Of the first times after an anchor any may be the odd one that it stands on.
+        limit = block_ns if dev > _SETTLED_NS else max(block_ns, _SETTLING_NS)
+        if apart < -limit:
+            self._behind_since = dev if self._behind_since is None else self._behind_since
+        else:
+            self._behind_since = None
+        if apart <= limit:
+            self._ahead.clear()
+        elif not self._ahead or host_ns - self._ahead[-1] > block_ns / 4:
+            # Blocks that come in one batch share one odd time.
+            self._ahead.append(host_ns)
+        behind = self._behind_since is not None and dev - self._behind_since > _SETTLED_NS
+        return behind or len(self._ahead) > 1
+
+    def _restart(self, n: int, end_ns: int) -> None:
+        if self._started:
+            self.anchored += 1
+            self._arrivals.restart()
+        self._started = True
+        self._adc.restart()
+        self._count0 = self._count
+        self._host0 = end_ns - round(n * self._ns)
+        self._dev = self._offset = self._adc_dev = 0.0
+        self._ahead.clear()
+        self._behind_since = None
+
+    def _follow(self, host_ns: int, end_ns: int | None) -> None:
+        """Learn from the block that ends the counter, and move the offset after what is known."""
+        dev = (self._count - self._count0) * self._ns
+        self._arrivals.add(self._count, host_ns)
+        if end_ns is not None:
+            self._adc.add(dev, (end_ns - self._host0) - dev)
+            self._adc_dev = dev
+        fastest = _SETTLING_RATE if dev < 2 * _SETTLED_NS else MAX_PPM * 1e-6
+        limit = fastest * (dev - self._dev)
+        self._offset += min(max(self._aim(dev) - self._offset, -limit), limit)
+        self._dev = dev
+
+    def _has_adc(self) -> bool:
+        return len(self._adc) > 0 and (self._count - self._count0) * self._ns - self._adc_dev < _ADC_SILENT_NS
+
+    def _aim(self, dev: float) -> float:
+        """Where the offset should be at this device time."""
+        if self._has_adc():
+            return self._adc.at(dev)
+        tick = self._count0 + round(dev / self._ns)
+        return int(self._arrivals.to_host_ns([tick])[0]) - self._host0 - dev
+
+    def _err_ns(self) -> int:
+        if not self._started:
+            return 0
+        return (
+            round(self._adc.spread + abs(self._aim(self._dev) - self._offset))
+            if self._has_adc()
+            else self._arrivals.err_ns
+        )
+
+
+class _MedianLine:
+    """The line through delays that err to both sides: Theil and Sen's through the medians of each second, of which the
+    last 60 are kept. Before there are three, the median at the slope known from earlier."""
+
+    def __init__(self, n_bins: int = 60) -> None:
+        self.slope = 0.0
+        """ns of delay per ns; kept by restart: a crystal's rate."""
+        self._bins: deque[tuple[float, float]] = deque(maxlen=n_bins)
+        self.restart()
+
+    def restart(self) -> None:
+        self.spread = float(_JITTER_NS)
+        """How far the seconds lie from the line, one sigma."""
+        self._bins.clear()
+        self._bin: list[tuple[float, float]] = []
+        self._n = 0
+        self._line = (0.0, 0.0)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def add(self, dev: float, delay: float) -> None:
+        """dev: ns since the restart, increasing."""
+        self._n += 1
+        if self._bin and dev // _BIN_NS > self._bin[0][0] // _BIN_NS:
+            self._bins.append(self._middle())
+            self._bin = []
+            if len(self._bins) >= _WARM_UP_BINS:
+                self._fit()
+        self._bin.append((dev, delay))
+        if len(self._bins) < _WARM_UP_BINS:
+            points = np.array([*self._bins, self._middle()])
+            self._line = (0.0, float(np.median(points[:, 1] - self.slope * points[:, 0])))
+
+    def at(self, dev: float) -> float:
+        """The delay expected at this device time."""
+        x, y = self._line
+        return y + self.slope * (dev - x)
+
+    def _middle(self) -> tuple[float, float]:
+        """Of the second that is going on: mean of its times, and the median delay there."""
+        points = np.array(self._bin)
+        middle = float(points[:, 0].mean())
+        return middle, float(np.median(points[:, 1] - self.slope * (points[:, 0] - middle)))
+
+    def _fit(self) -> None:
+        x, y = np.array(self._bins).T
+        rise, run = y[:, None] - y, x[:, None] - x
+        later = run > 0
+        self.slope = min(max(float(np.median(rise[later] / run[later])), -MAX_PPM * 1e-6), MAX_PPM * 1e-6)
+        middle = float(x.mean())
+        level = y - self.slope * (x - middle)
+        self._line = (middle, float(np.median(level)))
+        # 1.4826 median absolute deviations are one sigma of a normal distribution.
+        self.spread = 1.4826 * float(np.median(np.abs(level - self._line[1])))

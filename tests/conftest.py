@@ -12,11 +12,21 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("STREAM_BIND_SHARED", ROOT.parent / "shared"))
+
+
+def _has_qemu() -> bool:
+    """What building and booting the test guest needs; /usr/sbin is not on every user's path."""
+    path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin"))
+    return all(
+        shutil.which(name, path=path)
+        for name in ("qemu-system-x86_64", "busybox", "cpio", "modprobe", "depmod", "zstd")
+    )
 
 
 def _has_gpu() -> bool:
@@ -33,13 +43,17 @@ PROBES: dict[str, tuple[Callable[[], bool], str]] = {
     "tmux": (lambda: shutil.which("tmux") is not None, "tmux is not installed (apt-get install tmux)"),
     "socat": (lambda: shutil.which("socat") is not None, "socat is not installed (apt-get install socat)"),
     "pty": (lambda: Path("/dev/ptmx").exists(), "this system has no pseudo-terminals (/dev/ptmx)"),
+    "qemu": (
+        _has_qemu,
+        "the test guest cannot be made (apt-get install qemu-system-x86 busybox-static cpio kmod zstd)",
+    ),
     "gpu": (_has_gpu, "there is no CUDA device"),
     "shared": (
         SHARED.is_dir,
         f"there is no folder {SHARED} with recordings and reference vectors (STREAM_BIND_SHARED)",
     ),
 }
-INSTALLABLE = ("portaudio", "tmux", "pty", "socat")
+INSTALLABLE = ("portaudio", "tmux", "pty", "qemu", "socat")
 """What `STREAM_BIND_REQUIRE=all` stands for; a GPU or the reference data cannot be installed."""
 
 
@@ -61,9 +75,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             probe, reason = PROBES[name]
             if probe():
                 continue
-            if name in required():
-                pytest.fail(f"{reason}, and STREAM_BIND_REQUIRE asks for it", pytrace=False)
-            pytest.skip(reason)
+            _lacking(name, reason)
+
+
+def _lacking(name: str, reason: str) -> NoReturn:
+    if name in required():
+        pytest.fail(f"{reason}, and STREAM_BIND_REQUIRE asks for it", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def lacking() -> Callable[[str, str], NoReturn]:
+    """Call it with a probe's name and a reason where the lack shows only later: fails where required, skips else."""
+    return _lacking
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,8 @@ __all__ = ["InfirayThermal", "InfirayThermalConfig"]
 
 _WIDTH, _HEIGHT = 256, 192
 _FIRST_PICTURE_S = 2.0
+_MOST_K = 500.0
+"""An ordinary picture read as counts is near 514 K everywhere: the neutral chroma 128 is their high byte."""
 _SCALE_K = 1 / 64
 """Kelvin per count (PyThermalCamera's tc001v4.2.py and P2Pro-Viewer: raw / 64 - 273.15 is degrees Celsius)."""
 
@@ -99,7 +101,7 @@ class InfirayThermal:
         repeated = self._repeats.judge(heat)
         if repeated and self._config.during_shutter == "drop":
             raise Withheld("repeated_frames", gap=Repeats.is_frozen(repeated))
-        problem = "" if self._believed else implausible(heat, _SCALE_K)
+        problem = "" if self._believed else implausible(heat, _SCALE_K, _MOST_K)
         self._believed = True
         if problem:
             raise DeviceError(

@@ -22,11 +22,11 @@ def to_kelvin(counts: NDArray[np.uint16], scale_k: float) -> NDArray[np.float32]
     return kelvin
 
 
-def implausible(counts: NDArray[np.uint16], scale_k: float) -> str:
+def implausible(counts: NDArray[np.uint16], scale_k: float, most_k: float = PLAUSIBLE_K[1]) -> str:
     """Why these counts cannot be temperatures at this scale; empty where they can."""
     median = float(np.median(counts[::4, ::4]))
     kelvin = median * scale_k
-    if PLAUSIBLE_K[0] <= kelvin <= PLAUSIBLE_K[1]:
+    if PLAUSIBLE_K[0] <= kelvin <= most_k:
         return ""
     return f"its counts (median {median:.0f}) would be {kelvin:.0f} K ({kelvin - 273.15:.0f} °C)"
 

@@ -103,6 +103,9 @@ class V4l2Camera:
 
     def open(self) -> None:
         config = self._config
+        if config.modality == "vision":
+            # Loaded by the first picture, it would let frames pass by (1 s of them on a slow machine: measured).
+            import cv2  # noqa: F401
         size = (config.width, config.height)
         self._source.open(Setup(self._formats, [size], config.rate_hz, config.exposure_ms, config.gain))
 

@@ -168,15 +168,18 @@ class V4l2Source:
                 was_there = node.wait(0)
                 ready = was_there or node.wait((end_ns - self._clock.monotonic_ns()) / 1e9)
                 buffer = node.dequeue() if ready else None
+                # Without stamps a frame is known to be younger than the last moment at which there was none.
+                none_left = self.domain == "host" and not node.wait(0)
             except OSError as error:
                 raise self._lost(error) from error
             now_ns = self._clock.monotonic_ns()
+            unseen_ns = now_ns - self._looked_ns if was_there else 0
+            if none_left:
+                self._looked_ns = now_ns
             if buffer is not None:
-                chunk = self._take(node, buffer, was_there, now_ns, decode)
+                chunk = self._take(node, buffer, unseen_ns, now_ns, decode)
                 if chunk is not None:
                     return chunk
-            else:
-                self._looked_ns = now_ns
             self._judge_silence(now_ns, buffer is not None)
             if now_ns >= end_ns:
                 return None
@@ -185,12 +188,14 @@ class V4l2Source:
         self,
         node: V4l2Node,
         buffer: Buffer,
-        was_there: bool,
+        unseen_ns: int,
         now_ns: int,
         decode: Callable[[memoryview, Layout], Frame],
     ) -> Chunk | None:
+        """The buffer's chunk, None where it is refused; the buffer is back with the driver either way. unseen_ns: how
+        long nobody looked, if it lay there already."""
         try:
-            chunk = self._judge(buffer, was_there, now_ns, decode)
+            chunk = self._judge(buffer, unseen_ns, now_ns, decode)
         except (BrokenFrame, Withheld) as verdict:
             self.counters[verdict.counter] += 1
             withheld = isinstance(verdict, Withheld)
@@ -213,12 +218,11 @@ class V4l2Source:
     def _judge(
         self,
         buffer: Buffer,
-        was_there: bool,
+        unseen_ns: int,
         now_ns: int,
         decode: Callable[[memoryview, Layout], Frame],
     ) -> Chunk:
         n_lost = self._count(buffer.sequence)
-        unseen_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
         if buffer.flags & v4l2.BUF_FLAG_ERROR:
             raise BrokenFrame("damaged_frames", "frames that the driver itself marks as damaged")
         assert self.layout is not None
@@ -228,7 +232,7 @@ class V4l2Source:
                 raise BrokenFrame("bad_stamps", "frames whose time stamps stand still or are of another clock")
         else:
             # Without the driver's stamps only a frame that we saw come has a known time.
-            if was_there and unseen_ns > 1e9 / (self.rate_hz or 10.0):
+            if unseen_ns > 1e9 / (self.rate_hz or 10.0):
                 raise BrokenFrame("stale_frames", "frames of unknown age")
             t_ns = max(now_ns + self._offset_ns, self._last_ns + 1)
         frame = decode(buffer.view, self.layout)

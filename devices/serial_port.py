@@ -125,7 +125,8 @@ def holders(device: str) -> list[str]:
 class SerialPort:
     """An open port. Errors of opening, reading and writing are DeviceErrors that begin with `owner`."""
 
-    def __init__(self, address: str, baud: int, owner: str, clock: Clock) -> None:
+    def __init__(self, address: str, baud: int, owner: str, clock: Clock, *, warn: bool = True) -> None:
+        """warn: say in the log what to write instead of an address that is numbered by luck."""
         self._address = address
         self._baud = baud
         self._owner = owner
@@ -137,7 +138,7 @@ class SerialPort:
         self._refusals: tuple[type[Exception], ...] = (OSError,)
         """Of settings: broken, or this kind of port has no such thing."""
         self._serial_number = ""
-        self._warned = False
+        self._warned = not warn
 
     @property
     def is_open(self) -> bool:

@@ -1,4 +1,4 @@
-"""Serial ports over real ptys, sockets, socat and an RFC 2217 server: found, shared with nobody, broken in every way."""
+"""Serial ports over ptys, sockets, socat and an RFC 2217 server: found, shared with nobody, broken in every way."""
 
 from __future__ import annotations
 

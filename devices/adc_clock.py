@@ -10,8 +10,9 @@ Domain = Literal["unknown", "monotonic", "realtime", "own"]
 
 _NEAR_NS = 2_000_000_000
 """A current time this near one of the host's clocks is that clock: they lie an uptime or half a century apart."""
-_AGE_NS = 1_000_000_000
-"""Older no block can be; an ADC time that claims more is no ADC time."""
+_OLDEST_NS = 1_000_000_000
+_YOUNGEST_NS = -200_000_000
+"""Monitors of a sound server give sound before it is played: 17 ms were seen; a stream's latency at most."""
 
 
 class AdcClock:
@@ -35,9 +36,8 @@ class AdcClock:
         """
         self.domain = "unknown"
         age_ns = round((current_s - adc_s) * 1e9)
-        # Back ends that do not know say 0, a time that stands still, or one in the future (PortAudio issues 121, 531,
-        # 586, 850).
-        if adc_s <= 0 or current_s <= 0 or not 0 <= age_ns < _AGE_NS:
+        # Back ends that do not know say 0, or a time that stands still (PortAudio issues 121, 531, 586).
+        if adc_s <= 0 or current_s <= 0 or not _YOUNGEST_NS < age_ns < _OLDEST_NS:
             return None
         current_ns = round(current_s * 1e9)
         for domain, now_ns in (("monotonic", monotonic_ns), ("realtime", unix_ns)):

@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 _FORMATS = {"int16": ("pcm_s16le", 2.0**-15), "int32": ("pcm_s32le", 2.0**-31), "float32": ("pcm_f32le", 1.0)}
 """FFmpeg's name of each sample format, and what makes it full scale."""
 _MAX_PLUGIN_CHANNELS = 2
+_STANDSTILL_S = 0.5
+_BAD_FORMATS = (-9997, -9998, -9994)
+"""PortAudio's codes for a rate, a number of channels, and a sample format it cannot have."""
 _STREAMS = itertools.count(1)
 
 
@@ -158,6 +161,7 @@ class Microphone:
         self._expected = 1
         self._first = True
         self._count = 0
+        self._block_ns: int | None = None
         if uses_sound_server():
             if not self._server.can_ask:
                 logger.warning(
@@ -176,6 +180,7 @@ class Microphone:
         if block is None:
             self._check_life(self._intake)
             return None
+        self._check_flow(block)
         return self._chunk(block)
 
     def close(self) -> None:
@@ -233,14 +238,13 @@ class Microphone:
     def _refused(self, error: Exception) -> str:
         words = " ".join(str(error.args[0] if error.args else error).split())
         chosen = self._input
-        if chosen is None:
-            return f"{self._name}: cannot be opened: {words}"
+        if chosen is None or not set(error.args) & set(_BAD_FORMATS):
+            return (
+                f"{self._name}: cannot be opened: {words}; check that it is there, and that no other program holds it"
+            )
         wanted = f"{self._settings.channels} channels at {self._settings.rate_hz:g} Hz"
         offers = self._portaudio.offers(chosen, self._settings)
-        return (
-            f"{self._name}: {chosen.name!r} cannot be opened with {wanted}: {words}; "
-            f"it offers {offers or 'nothing now'}; check that, and that no other program holds it"
-        )
+        return f"{self._name}: {chosen.name!r} does not do {wanted}: {words}; it offers {offers or 'nothing now'}"
 
     def _give_up(self, stuck: Stuck) -> None:
         self._stuck = stuck.call
@@ -278,6 +282,17 @@ class Microphone:
                 f"{self._name}: stalled: no sound for {silent_s:.1f} s, though the stream says it runs "
                 f"(card removed, or sound server frozen); it will be opened again"
             )
+
+    def _check_flow(self, block: SoundBlock) -> None:
+        """DeviceError where a sound server stood still for a moment: its times are wrong for seconds afterwards (after
+        1.2 s by 0.3 s, measured), while a stream opened anew has right ones from the start."""
+        before_ns, self._block_ns = self._block_ns, block.monotonic_ns
+        if before_ns is None or block.number != self._expected or not (self._input and self._input.is_plugin):
+            return
+        silent_s = (block.monotonic_ns - before_ns) / 1e9
+        if silent_s > _STANDSTILL_S + self._config.latency_s:
+            self._counters["stalls"] += 1
+            raise DeviceError(f"{self._name}: the sound server stood still for {silent_s:.1f} s; it is opened again")
 
     def _chunk(self, block: SoundBlock) -> Chunk:
         dropped = block.number - self._expected

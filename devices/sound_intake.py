@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
+from time import time_ns
 from typing import Any, NamedTuple
 
 from stream_bind.clock import Clock
@@ -39,7 +39,7 @@ class Intake:
         """PortAudio has ended the stream."""
 
     def callback(self, indata: Any, frames: int, times: Any, status: Any) -> None:
-        now_ns, unix_ns = self._clock.monotonic_ns(), time.time_ns()
+        now_ns, unix_ns = self._clock.monotonic_ns(), time_ns()
         self._n += 1
         self._blocks.append(
             SoundBlock(

@@ -284,7 +284,10 @@ class SampleClock:
 
     Anchored again where the counter and the ADC times show that sound is missing: the times are ahead of it by more
     than a block in two reads running; or at once where the driver reports a loss; or where the times have been behind
-    by more than a block for a second. One `stamp` costs 60 us.
+    by more than a block for a second.
+
+    Simulated 200 ppm, ADC times with 1 ms jitter to both sides and 2 % of them 10 to 30 ms early: within 0.8 ms in the
+    first half minute, 0.13 ms after. One `stamp` costs 30 us.
     """
 
     def __init__(self, rate_hz: float) -> None:

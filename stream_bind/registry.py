@@ -104,6 +104,7 @@ DEVICES = Registry(
         "image_file": "devices.image_file",
         "imu_csv": "devices.imu_csv",
         "serial_imu": "devices.serial_imu",
+        "mlx90640_thermal": "devices.mlx90640_thermal",
         "simulated": "devices.simulated",
         "faulty": "devices.faulty",
     },

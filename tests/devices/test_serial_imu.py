@@ -98,7 +98,7 @@ def test_lines_become_samples_in_si_with_the_device_clock(sensor: Sensor) -> Non
     assert abs(time.time_ns() - int(t_ns[-1])) < 1e9
     assert chunks[0].clock.domain == "device"
     assert not any(c.gap_before for c in chunks)
-    assert source.lines.bad_lines == 0
+    assert source.counters["bad_packets"] == 0
     source.close()
 
 
@@ -128,7 +128,7 @@ def test_garbage_between_lines_is_skipped_and_marked(sensor: Sensor) -> None:
     sensor.write(b"\n1\n2\n\xff\xfe\x80garbage\n3\n")
     chunks = read_n(source, 3)
     assert [(c.data[:, 0].tolist(), c.gap_before) for c in chunks] == [([1, 2], False), ([3], True)]
-    assert source.lines.bad_lines == 1
+    assert source.counters["bad_packets"] == 1
 
 
 def test_an_unplugged_sensor_is_an_error_at_once_and_comes_back(sensor: Sensor) -> None:

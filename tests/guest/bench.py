@@ -7,7 +7,8 @@ Only for code inside the guest. Check files are `checks/*_checks.py`; each may d
     TIMEOUTS_S = {"check_slow": 90}               for single checks
 
 and has functions `check_*` without arguments that raise (assert) when something is not as it should be. Each runs in a
-process of its own, forked after the file was imported, so that nothing one check leaves behind reaches the next.
+process of its own, forked after the file was imported, so that nothing one check leaves behind in Python reaches the
+next; `before_each`, where there is one, runs in it first.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["Skipped", "ask", "kernel_log", "load", "plug", "pour", "shell", "unload", "unplug", "wait_until"]
+__all__ = ["Skipped", "ask", "kernel_log", "load", "plug", "pour", "rest", "shell", "unload", "unplug", "wait_until"]
 
 OUT = Path("/run/stream-bind-guest/out")
 T = TypeVar("T")
@@ -84,7 +85,13 @@ def plug(name: str) -> None:
 
 
 def unplug(name: str) -> None:
+    """Pull it out. The sensor behind it goes on counting its samples (machine.Sensor)."""
     ask("unplug", name=name)
+
+
+def rest() -> None:
+    """As at boot: IMU0 plugged in and speaking, IMU1 out."""
+    ask("rest")
 
 
 def pour(name: str, on: bool) -> None:

@@ -1,7 +1,7 @@
 """Runs in the guest: the planned checks, one process each, results streamed to the folder shared with the host.
 
 `plan.json` there lists "file.check" names. Each line of `results.jsonl` is one object: {"check", "outcome": passed |
-failed | skipped, "seconds", and for a failure "report", "output", "kernel"}, or {"note", "seconds"}: how long that took.
+failed | skipped, "seconds", and for a failure "report", "output", "kernel"}, or {"note", "seconds"} of what else took.
 """
 
 from __future__ import annotations
@@ -40,17 +40,19 @@ class Results:
         os.fsync(self._file.fileno())
 
 
-def judge(check: Callable[[], None]) -> dict[str, str]:
+def judge(before: Callable[[], None] | None, check: Callable[[], None]) -> dict[str, str]:
     try:
+        if before is not None:
+            before()
         check()
     except bench.Skipped as reason:
         return {"outcome": "skipped", "report": str(reason)}
     except BaseException:
-        return {"outcome": "failed", "report": traceback.format_exc()}
+        return {"outcome": "failed", "report": traceback.format_exc()[-20_000:]}
     return {"outcome": "passed"}
 
 
-def run(check: Callable[[], None], limit_s: float, output: Path) -> dict[str, Any]:
+def run(module: ModuleType, check: str, limit_s: float, output: Path) -> dict[str, Any]:
     """One check in a process and a process group of its own, both gone when this returns."""
     told = Path(f"/dev/shm/{output.name}")
     reading, writing = os.pipe()
@@ -63,7 +65,7 @@ def run(check: Callable[[], None], limit_s: float, output: Path) -> dict[str, An
         os.dup2(printed, 2)
         faulthandler.enable()
         faulthandler.dump_traceback_later(max(0.5, limit_s - 1.0))
-        verdict = judge(check)
+        verdict = judge(getattr(module, "before_each", None), getattr(module, check))
         faulthandler.cancel_dump_traceback_later()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -131,7 +133,7 @@ def main(out: Path) -> None:
         results.write(note=f"import {file}", seconds=round(imported - began, 2))
         results.write(note=f"kernel modules of {file}", seconds=round(time.monotonic() - imported, 2))
         for check in checks:
-            verdict = run(getattr(module, check), limit_of(module, check), out / f"{file}.{check}.out")
+            verdict = run(module, check, limit_of(module, check), out / f"{file}.{check}.out")
             results.write(check=f"{file}.{check}", **verdict)
     results.write(note="all checks done", seconds=round(time.monotonic(), 2))
 

@@ -125,12 +125,13 @@ class Qmp:
 
 
 def witmotion_packets(number: int) -> bytes:
-    """One sample as a WT901 sends it: acceleration (0, 0, 1 g), angular rate (number mod 1000, 0, 0) in raw counts,
+    """One sample as a WT901 sends it: acceleration (0, 0, 1 g), angular rate (number as int16, 0, 0) in raw counts,
     angles, field; 11 bytes each, `55 TT`, four int16 LE, sum of the first ten. 25 degrees C."""
+    number = (number + 32768) % 65536 - 32768
     made = b""
     for kind, values in (
         (0x51, (0, 0, 2048)),
-        (0x52, (number % 1000, 0, 0)),
+        (0x52, (number, 0, 0)),
         (0x53, (0, 0, 0)),
         (0x54, (100, 0, -300)),
     ):
@@ -140,7 +141,11 @@ def witmotion_packets(number: int) -> bytes:
 
 
 class Sensor:
-    """A 100 Hz motion sensor behind a USB serial adapter. Plugged in means: QEMU has the device, and we its far end."""
+    """A 100 Hz motion sensor behind a USB serial adapter. Plugged in means: QEMU has the device, and we its far end.
+
+    Sample k is due at k / 100 Hz since the start, whether anybody listens or not: the numbers that did come tell how
+    long the line was away.
+    """
 
     def __init__(self, name: str, path: Path, qmp: Qmp) -> None:
         self._name = name
@@ -149,7 +154,11 @@ class Sensor:
         self._pouring = threading.Event()
         self._leave = threading.Event()
         self._thread: threading.Thread | None = None
-        self.number = 0
+        self._began = time.monotonic()
+
+    @property
+    def plugged(self) -> bool:
+        return self._thread is not None
 
     def plug(self, *, present: bool = False) -> None:
         """present: QEMU was started with the device."""
@@ -182,12 +191,11 @@ class Sensor:
 
     def _speak(self, line: socket.socket) -> None:
         with line:
-            due = time.monotonic()
+            number = int((time.monotonic() - self._began) * SENSOR_RATE_HZ)
             while not self._leave.is_set():
-                due += 1 / SENSOR_RATE_HZ
-                if self._leave.wait(max(0.0, due - time.monotonic())):
+                number += 1
+                if self._leave.wait(max(0.0, self._began + number / SENSOR_RATE_HZ - time.monotonic())):
                     return
-                self.number += 1
                 try:
                     readable, writable, _ = select.select([line], [line], [], 0)
                     # A terminal echoes until it is set raw, and all of QEMU waits while nobody reads what it writes.
@@ -195,7 +203,7 @@ class Sensor:
                         return
                     # A sensor does not wait for a reader either: what has no room is lost.
                     if writable and self._pouring.is_set():
-                        line.send(witmotion_packets(self.number))
+                        line.send(witmotion_packets(number))
                 except BlockingIOError:
                     continue
                 except OSError:
@@ -203,7 +211,7 @@ class Sensor:
 
 
 class Host:
-    """Does what checks ask for: {"what": "plug" | "unplug" | "pour", "name": serial number, "on": bool}."""
+    """Does what checks ask for: {"what": "plug" | "unplug" | "pour" | "rest", "name": serial number, "on": bool}."""
 
     def __init__(self, folder: Path, sensors: dict[str, Sensor]) -> None:
         self._asks, self._answers = folder / "asks", folder / "answers"
@@ -212,7 +220,17 @@ class Host:
             "plug": lambda name: self._sensors[name].plug(),
             "unplug": lambda name: self._sensors[name].unplug(),
             "pour": lambda name, on: self._sensors[name].pour(on),
+            "rest": self._rest,
         }
+
+    def _rest(self) -> None:
+        first, *others = (self._sensors[name] for name in ADAPTERS)
+        for sensor in others:
+            if sensor.plugged:
+                sensor.unplug()
+        if not first.plugged:
+            first.plug()
+        first.pour(True)
 
     def serve(self) -> None:
         """Answer what has been asked since the last call."""

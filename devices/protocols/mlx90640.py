@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from devices.protocols.packets import MORE, PacketScanner, Spacing
 
-__all__ = ["EIGHT_HZ", "FOUR_HZ", "SAVE", "START", "Mlx90640", "MlxFrames", "command"]
+__all__ = ["EIGHT_HZ", "FOUR_HZ", "SAVE", "START", "Mlx90640Decoder", "MlxFrames", "command"]
 
 
 def command(code: int, value: int) -> bytes:
@@ -53,7 +53,7 @@ class MlxFrames:
         return len(self.images)
 
 
-class Mlx90640:
+class Mlx90640Decoder:
     """Bytes in, frames out, as the motion decoders do it: never raises, finds back by marker and sum, holds back no
     more than one frame.
 

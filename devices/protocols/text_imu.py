@@ -80,4 +80,8 @@ class TextImu:
 
     @staticmethod
     def _whole(rows: TextRows, at: int | None, scale: float = 1.0) -> IntArray | None:
-        return None if at is None else np.rint(rows.values[:, at] * scale).astype(np.int64)
+        if at is None:
+            return None
+        # Beyond this int64 ends, and no counter is that wide.
+        whole: IntArray = np.rint(rows.values[:, at] * scale).clip(-(2.0**62), 2.0**62).astype(np.int64)
+        return whole

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +14,7 @@ __all__ = ["SKIP", "TextLines", "TextRows"]
 
 SKIP = "-"
 """Name of a CSV column that nobody wants."""
+_ABSURD = 9e18
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class TextRows:
 
 
 class TextLines:
-    """Decodes lines of one layout; `bad_lines` and `n_bytes` count since the start.
+    """Decodes lines of one layout. `bad_lines`, `other_lines` (without the prefix), `n_bytes` and `bad_bytes` (in lines
+    that could not be read, or in halves of lines) count since the start.
 
     What comes before the first line end is dropped: a number cut in its middle still reads as a number.
     """
@@ -48,18 +49,20 @@ class TextLines:
         prefix: what a line must begin with, such as "IMU,"; lines without it are somebody else's and not counted.
         """
         self.names = tuple(name for name in columns if name != SKIP)
-        self.bad_lines = 0
-        self.n_bytes = 0
+        self.bad_lines = self.other_lines = 0
+        self.n_bytes = self.bad_bytes = 0
         self._picks = [i for i, name in enumerate(columns) if name != SKIP]
         self._n_columns = len(columns)
         self._json = line_format == "json"
         self._delimiter = delimiter.encode() if delimiter.strip() else None
         self._prefix = prefix.encode()
         self._max_line = max_line
+        self._held = b""
         self.reset()
 
     def reset(self) -> None:
         """Forget a half line; the next line end begins a new one."""
+        self.bad_bytes += len(self._held)
         self._held = b""
         self._synchronised = False
         self._bad_run = 0
@@ -70,6 +73,7 @@ class TextLines:
         head, end, tail = (self._held + data).rpartition(b"\n")
         if len(tail) > self._max_line:
             # No line is that long: this is not text, or not at this speed.
+            self.bad_bytes += len(tail)
             tail = b""
             self._count_bad()
             lines = head.split(b"\n") if end else []
@@ -83,15 +87,18 @@ class TextLines:
     def _decode(self, lines: list[bytes]) -> TextRows:
         if lines and not self._synchronised:
             self._synchronised = True
+            self.bad_bytes += len(lines[0]) + 1
             lines = lines[1:]
         values: list[list[float]] = []
         bad: list[int] = []
         for raw in lines:
             line = raw.strip()
             if not line.startswith(self._prefix) or not line:
+                self.other_lines += bool(line)
                 continue
             row = self._row(line[len(self._prefix) :])
             if row is None:
+                self.bad_bytes += len(raw) + 1
                 self._count_bad()
                 continue
             values.append(row)
@@ -119,4 +126,5 @@ class TextLines:
                 row = [float(parts[i]) for i in self._picks]
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
-        return row if all(map(math.isfinite, row)) else None
+        # No sensor measures or counts that far, and whole numbers beyond it have no int64. NaN fails too.
+        return row if all(-_ABSURD < value < _ABSURD for value in row) else None

@@ -47,13 +47,20 @@ PROBES: dict[str, tuple[Callable[[], bool], str]] = {
         _has_qemu,
         "the test guest cannot be made (apt-get install qemu-system-x86 busybox-static cpio kmod zstd)",
     ),
+    "pulseaudio": (
+        lambda: bool(
+            all(map(shutil.which, ("pulseaudio", "pactl", "pacat", "setpriv")))
+            and list(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so"))
+        ),
+        "PulseAudio is not installed (apt-get install pulseaudio pulseaudio-utils libasound2-plugins)",
+    ),
     "gpu": (_has_gpu, "there is no CUDA device"),
     "shared": (
         SHARED.is_dir,
         f"there is no folder {SHARED} with recordings and reference vectors (STREAM_BIND_SHARED)",
     ),
 }
-INSTALLABLE = ("portaudio", "tmux", "pty", "qemu", "socat")
+INSTALLABLE = ("portaudio", "tmux", "pty", "qemu", "socat", "pulseaudio")
 """What `STREAM_BIND_REQUIRE=all` stands for; a GPU or the reference data cannot be installed."""
 
 

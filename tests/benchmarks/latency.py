@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--launcher", choices=["ray", "local"], default="ray")
     parser.add_argument("--duration", type=float, default=60.0, help="seconds, after the actors are up")
-    parser.add_argument("--config", default=str(ROOT / "configs" / "headset.yaml"))
+    parser.add_argument("--config", default=str(ROOT / "tests" / "benchmarks" / "rig.yaml"))
     parser.add_argument("--json", help="also write the raw figures here")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:

@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=12.0, help="seconds between kills")
     args = parser.parse_args()
     endpoint = f"tcp://127.0.0.1:{free_port()}"
-    config = load_config(ROOT / "configs" / "headset.yaml", [f"publish.endpoint={endpoint}"], simulate=True)
+    config = load_config(ROOT / "tests" / "benchmarks" / "rig.yaml", [f"publish.endpoint={endpoint}"], simulate=True)
     arrivals: dict[str, list[tuple[float, int]]] = defaultdict(list)
     stop = threading.Event()
 

@@ -94,11 +94,10 @@ class SoundServer:
                 with pulsectl.Pulse("stream-bind", connect=False) as pulse:
                     pulse.connect(autospawn=False)
                     self._follow(pulse, pulsectl.PulseLoopStop)
-            except pulsectl.PulseError as error:
-                logger.debug("sound server: %s", error)
+            except (pulsectl.PulseError, pulsectl.PulseDisconnected) as error:
+                logger.debug("sound server: %s %s", type(error).__name__, error)
             except Exception:
-                logger.exception("sound server: cannot be asked any more; moved streams go unnoticed")
-                return
+                logger.exception("sound server: cannot be asked, trying again; moved streams go unnoticed")
             threading.Event().wait(_RETRY_S)
 
     def _follow(self, pulse: Any, stop: type[Exception]) -> None:

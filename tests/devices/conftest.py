@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import binascii
+import math
+import operator
 import os
+import struct
 import tty
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import reduce
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -123,3 +128,79 @@ def far_end(tmp_path: Path) -> Iterator[FarEnd]:
     plugged = FarEnd(tmp_path / "port")
     yield plugged
     plugged.unplug()
+
+
+G = 9.80665
+
+
+def motion_of(i: int) -> tuple[float, ...]:
+    """What the made-up sensors below measure as their i-th sample: m/s^2, then rad/s."""
+    return (0.05 * (i % 20), 0.0, G, 0.0, 0.0, 0.5)
+
+
+def _wit(kind: int, values: tuple[float, ...], full: float) -> bytes:
+    body = struct.pack("<BB4h", 0x55, kind, *(round(v / full * 32768) for v in values), 0)
+    return body + bytes([sum(body) & 0xFF])
+
+
+def _xor(data: bytes) -> int:
+    return reduce(operator.xor, data)
+
+
+def _crc16(data: bytes) -> bytes:
+    return binascii.crc_hqx(data, 0).to_bytes(2, "big")
+
+
+def motion_bytes(protocol: str, first: int, n: int, rate_hz: int = 100) -> bytes:
+    """Samples from `first` on as a sensor of this protocol sends them; by its time, sample i is of i / rate_hz."""
+    out = b""
+    for i in range(first, first + n):
+        accel, gyro = motion_of(i)[:3], motion_of(i)[3:]
+        dps = tuple(math.degrees(v) for v in gyro)
+        if protocol == "witmotion":
+            out += _wit(0x51, tuple(v / G for v in accel), 16) + _wit(0x52, dps, 2000)
+        elif protocol == "witmotion_ble":
+            counts = [round(v / G / 16 * 32768) for v in accel] + [round(v / 2000 * 32768) for v in dps]
+            out += struct.pack("<BB9h", 0x55, 0x61, *counts, 1, 2, 3)
+        elif protocol == "bno08x_rvc":
+            body = struct.pack("<B6h3B", i & 0xFF, 100, 200, 300, *(round(v / G * 1000) for v in accel), 0, 0, 0)
+            out += b"\xaa\xaa" + body + bytes([sum(body) & 0xFF])
+        elif protocol == "vectornav_ascii":
+            cells = ",".join(f"{v:+09.4f}" for v in (1, 2, 3, 0.1, 0.2, 0.3, *accel, *gyro))
+            line = f"VNYMR,{cells}".encode()
+            out += b"$%b*%02X\r\n" % (line, _xor(line))
+        elif protocol == "vectornav_binary":
+            body = struct.pack("<BHQ3f3f", 0x01, 0x0121, i * 1_000_000_000 // rate_hz, *gyro, *accel)
+            out += b"\xfa" + body + _crc16(body)
+        elif protocol == "xsens":
+            items = struct.pack(">HBH", 0x1020, 2, i & 0xFFFF)
+            items += struct.pack(">HBI", 0x1060, 4, i * 10_000 // rate_hz % 2**32)
+            items += struct.pack(">HB3f", 0x4020, 12, *accel) + struct.pack(">HB3f", 0x8020, 12, *gyro)
+            body = bytes([0xFF, 0x36, len(items)]) + items
+            out += b"\xfa" + body + bytes([-sum(body) & 0xFF])
+        elif protocol == "mavlink":
+            from pymavlink.dialects.v20 import common
+
+            link = common.MAVLink(None, srcSystem=1, srcComponent=1)
+            link.seq = i & 0xFF
+            microseconds = 5_000_000 + i * 1_000_000 // rate_hz
+            message = common.MAVLink_highres_imu_message(microseconds, *accel, *gyro, 0, 0, 0, 1013, 0, 0, 25, 0x3F)
+            out += message.pack(link)
+        else:
+            out += b"%d,%d,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f\n" % (i, i * 1000 // rate_hz, *accel, *gyro)
+    return out
+
+
+def mlx_bytes(images: np.ndarray, ambient: int = 2500) -> bytes:
+    """Frames of a GY-MCU90640; images: (n, 24, 32) int16, hundredths of a degree Celsius."""
+    out = b""
+    for image in images:
+        words = struct.pack("<2H768hh", 0x5A5A, 0x0602, *image.astype(int).ravel().tolist(), ambient)
+        out += words + struct.pack("<H", sum(struct.unpack("<771H", words)) & 0xFFFF)
+    return out
+
+
+@pytest.fixture
+def motion() -> SimpleNamespace:
+    """The made-up motion sensors and thermal module above."""
+    return SimpleNamespace(bytes=motion_bytes, of=motion_of, mlx=mlx_bytes)

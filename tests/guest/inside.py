@@ -15,7 +15,6 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,11 +39,10 @@ class Results:
         os.fsync(self._file.fileno())
 
 
-def judge(before: Callable[[], None] | None, check: Callable[[], None]) -> dict[str, str]:
+def judge(module: ModuleType, check: str) -> dict[str, str]:
     try:
-        if before is not None:
-            before()
-        check()
+        getattr(module, "before_each", lambda: None)()
+        getattr(module, check)()
     except bench.Skipped as reason:
         return {"outcome": "skipped", "report": str(reason)}
     except BaseException:
@@ -59,19 +57,21 @@ def run(module: ModuleType, check: str, limit_s: float, output: Path) -> dict[st
     began = time.monotonic()
     child = os.fork()
     if child == 0:
-        os.setpgid(0, 0)
-        printed = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(printed, 1)
-        os.dup2(printed, 2)
-        faulthandler.enable()
-        faulthandler.dump_traceback_later(max(0.5, limit_s - 1.0))
-        verdict = judge(getattr(module, "before_each", None), getattr(module, check))
-        faulthandler.cancel_dump_traceback_later()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        told.write_text(json.dumps(verdict))
-        os.write(writing, b".")
-        os._exit(0)
+        try:
+            os.setpgid(0, 0)
+            printed = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(printed, 1)
+            os.dup2(printed, 2)
+            faulthandler.enable()
+            faulthandler.dump_traceback_later(max(0.5, limit_s - 1.0))
+            verdict = judge(module, check)
+            faulthandler.cancel_dump_traceback_later()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            told.write_text(json.dumps(verdict))
+            os.write(writing, b".")
+        finally:
+            os._exit(0)
     os.close(writing)
     ready, _, _ = select.select([reading], [], [], limit_s)
     ended = bool(ready and os.read(reading, 1))

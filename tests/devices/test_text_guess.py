@@ -21,6 +21,11 @@ def config_of(data: bytes, span_s: float) -> SerialImuConfig:
 
 def rows(n: int, line: str) -> bytes:
     noise = RNG.normal(0, 0.01, (n, 6))
+
+    def one(i: int) -> str:
+        up = noise[i, 2]
+        return line.format(i=i, ms=i * 10, us=i * 10_000, s=i * 0.01, n=noise[i], g=1 + up, a=9.81 + up)
+
     return "".join(map(one, range(n))).encode()
 
 

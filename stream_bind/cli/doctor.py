@@ -1,9 +1,7 @@
-"""`stream-bind doctor`: what is missing here, and whether the encoders of a rig keep up."""
+"""`stream-bind doctor`: what is missing here, whether the encoders of a rig keep up, and how its sensors do."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stream_bind.cli.machine import Finding, endpoint_finding, machine_findings
+from stream_bind.cli.finding import Finding, finding_json, put_finding
+from stream_bind.cli.machine import endpoint_finding, machine_findings
+from stream_bind.cli.page import Page
 from stream_bind.errors import StreamBindError
 
 if TYPE_CHECKING:
@@ -25,20 +25,34 @@ SLOW_S = 2.0
 
 
 def doctor_command(
-    config: Annotated[Path | None, typer.Argument(help="A YAML file whose needs are looked at too.")] = None,
+    config: Annotated[
+        Path | None, typer.Argument(help="A YAML file whose needs and sensors are looked at too.")
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines, one finding each.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How long each sensor is watched.")] = 5.0,
+    skip_sensors: Annotated[bool, typer.Option("--skip-sensors", help="Open no sensor.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON Lines, one finding each, with the figures.")] = False,
 ) -> None:
-    """Say what this machine has and lacks, with the command that mends it. Exit code 1 if a run would fail."""
+    """Say what this machine has and lacks, with the command that mends it, and test the sensors of a file.
+
+    Exit code 1 if a run would fail.
+    """
     lacking = False
-    for finding in _findings(config, settings or []):
+    page, stream = Page(), None
+    for finding in _findings(config, settings or [], 0.0 if skip_sensors else seconds):
         lacking |= finding.status == "lacking"
-        print(json.dumps(dataclasses.asdict(finding)) if as_json else _line(finding), flush=True)
+        if as_json:
+            print(finding_json(finding), flush=True)
+        else:
+            if finding.figures.get("stream") != stream:
+                stream = finding.figures.get("stream")
+                page.put()
+            put_finding(page, finding)
     if lacking:
         raise typer.Exit(1)
 
 
-def _findings(config: Path | None, settings: list[str]) -> Iterator[Finding]:
+def _findings(config: Path | None, settings: list[str], seconds: float) -> Iterator[Finding]:
     from stream_bind.config import load_config
 
     # A wrong file is told before the slow looks at the machine.
@@ -50,6 +64,28 @@ def _findings(config: Path | None, settings: list[str]) -> Iterator[Finding]:
         return
     for name, encoder in rig.encoders.items():
         yield from _encoder_findings(name, encoder, rig)
+    # Last, so that timing an encoder does not disturb them.
+    if seconds:
+        yield from _sensor_findings(rig, seconds)
+
+
+def _sensor_findings(rig: RigConfig, seconds: float) -> Iterator[Finding]:
+    from stream_bind.cli.noise import noise_aside
+    from stream_bind.cli.observation import observe_all
+    from stream_bind.cli.sensor_check import sensor_findings
+
+    here = [stream for stream in rig.streams if stream.node is None]
+    for stream in rig.streams:
+        if stream.node is not None:
+            yield Finding(stream.id, "note", f"not tested: it hangs on node {stream.node}", "run `doctor` there")
+    if not here:
+        return
+    with noise_aside() as noise:
+        noise.tell(f"stream-bind: watching {', '.join(stream.id for stream in here)} for {seconds:g} s")
+        seen = observe_all(here, seconds)
+        noise.lasting = any(one.hangs for one in seen)
+    for one in seen:
+        yield from sensor_findings(one)
 
 
 def _weights(name: str, encoder: EncoderConfig | None) -> Finding:
@@ -137,9 +173,3 @@ def _timed(encoder: Any, modality: str, clip: Any) -> float:
     start = time.perf_counter()
     encoder.embed(modality, clip)
     return time.perf_counter() - start
-
-
-def _line(finding: Finding) -> str:
-    mark = {"ok": "ok     ", "note": "note   ", "lacking": "LACKING"}[finding.status]
-    remedy = f"\n{'':30}-> {finding.remedy}" if finding.remedy else ""
-    return f"{mark}  {finding.name:<20} {finding.detail}{remedy}"

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes.util
 import os
 import platform
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["Finding", "endpoint_finding", "machine_findings"]
+from stream_bind.cli.finding import Finding
+from stream_bind.cli.sensor_needs import sensor_needs
+
+__all__ = ["endpoint_finding", "machine_findings"]
 
 MIN_MEMORY_GB = 2.0
 """A simulated headset takes about 1 GB with Ray."""
 MIN_SHM_MB = 100
 """Ray's smallest object store, 75 MB, lies in /dev/shm."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report."""
-
-    name: str
-    status: str
-    """ok; note (matters for some rigs only); lacking (a run will fail)."""
-    detail: str
-    remedy: str = ""
-    """The command that mends it."""
 
 
 def machine_findings() -> Iterator[Finding]:
@@ -40,7 +29,7 @@ def machine_findings() -> Iterator[Finding]:
     yield _cores_and_memory()
     yield _shared_memory()
     yield _gpu()
-    yield _portaudio()
+    yield from sensor_needs()
     yield from _serial_ports()
 
 
@@ -105,12 +94,6 @@ def _gpu() -> Finding:
             "pip install --force-reinstall torch",
         )
     return Finding("gpu", "ok", "; ".join(lines))
-
-
-def _portaudio() -> Finding:
-    if ctypes.util.find_library("portaudio") is not None:
-        return Finding("portaudio", "ok", "found")
-    return Finding("portaudio", "note", "not found; microphones need it", "sudo apt-get install libportaudio2")
 
 
 def _serial_ports() -> Iterator[Finding]:

@@ -27,6 +27,7 @@ VERBS = {
     "subscribe": "stream_bind.cli.subscribe:subscribe_command",
     "embed": "stream_bind.cli.embed:embed_command",
     "models": "stream_bind.cli.models:models_app",
+    "devices": "stream_bind.cli.devices:devices_command",
     "doctor": "stream_bind.cli.doctor:doctor_command",
     "version": "stream_bind.cli.version:version_command",
 }

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from stream_bind.cli import machine
+from stream_bind.cli import sensor_needs
 from stream_bind.cli.machine import endpoint_finding
 from stream_bind.cli.main import main
 
@@ -89,7 +89,7 @@ def test_a_port_in_use_is_lacking_with_the_way_to_find_who_has_it(rig, port, cap
 
 
 def test_people_see_the_remedy_below_the_finding(capsys, monkeypatch):
-    monkeypatch.setattr(machine.ctypes.util, "find_library", lambda name: None)
+    monkeypatch.setattr(sensor_needs.ctypes.util, "find_library", lambda name: None)
     main(["doctor"])
     lines = capsys.readouterr().out.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("note     portaudio"))

@@ -151,7 +151,7 @@ class Case:
         return self.name
 
     def values(self, samples: Any) -> np.ndarray[Any, Any]:
-        return samples.images.reshape(len(samples), -1) if hasattr(samples, "images") else samples.values
+        return samples.images.reshape(len(samples), 768) if hasattr(samples, "images") else samples.values
 
     def spans(self, data: bytes) -> list[tuple[int, int]]:
         """(start, end) of everything in data whose checksum is right, overlapping or not."""

@@ -32,6 +32,10 @@ _FORMATS = {"int16": ("pcm_s16le", 2.0**-15), "int32": ("pcm_s32le", 2.0**-31), 
 """FFmpeg's name of each sample format, and what makes it full scale."""
 _MAX_PLUGIN_CHANNELS = 2
 _STANDSTILL_S = 0.5
+_COLD_NS = 700_000_000
+_COLD_FOR_NS = 3_000_000_000
+"""Where the first block lets wait so long (an idle PulseAudio sink, 1.6 s), the server's times are wrong for so long
+(by 0.5 s in the first second, then running at double speed: measured), and arrivals are better."""
 _BAD_FORMATS = (-9997, -9998, -9994)
 """PortAudio's codes for a rate, a number of channels, and a sample format it cannot have."""
 _STREAMS = itertools.count(1)
@@ -162,6 +166,7 @@ class Microphone:
         self._first = True
         self._count = 0
         self._block_ns: int | None = None
+        self._adc_from_ns = 0
         if uses_sound_server():
             if not self._server.can_ask:
                 logger.warning(
@@ -303,6 +308,10 @@ class Microphone:
         self._counters["overflows"] += overflow
         to_unix_ns = self._clock.unix_ns() - self._clock.monotonic_ns()
         adc_ns = self._adc.monotonic_ns(block.adc_s, block.current_s, block.monotonic_ns, block.unix_ns)
+        if self._first and block.monotonic_ns - self._opened_ns > _COLD_NS:
+            self._adc_from_ns = block.monotonic_ns + _COLD_FOR_NS
+        if block.monotonic_ns < self._adc_from_ns:
+            adc_ns = None
         lost = bool(dropped) or overflow or self._first
         t_ns, gap = self._samples.stamp(
             block.n,

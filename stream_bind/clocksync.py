@@ -282,9 +282,8 @@ class SampleClock:
     medians of each second, at no more than 500 ppm (2 % in the first two seconds). Where a driver gives no times, the
     lower envelope of the arrivals has to do, as for any other device.
 
-    Anchored again where the counter and the ADC times show that sound is missing: the times are ahead of it by more
-    than a block in two reads running; or at once where the driver reports a loss; or where the times have been behind
-    by more than a block for a second.
+    Anchored again where sound is missing: in two reads running the ADC times are ahead of the counter by more than a
+    block, and the blocks came as late as that; or the driver says so; or the two have been a block apart for a second.
 
     Simulated 200 ppm, ADC times with 1 ms jitter to both sides and 2 % of them 10 to 30 ms early: within 0.8 ms in the
     first half minute, 0.13 ms after. One `stamp` costs 30 us.
@@ -307,8 +306,9 @@ class SampleClock:
         self._dev = 0.0
         self._offset = 0.0
         self._adc_dev = 0.0  # of the newest ADC time
+        self._adc_since = 0.0  # of the first one in a row
         self._ahead: list[int] = []  # arrivals of the last blocks whose ADC time was ahead of the counter
-        self._behind_since: float | None = None
+        self._apart_since: float | None = None
 
     @property
     def clock(self) -> ClockInfo:
@@ -356,19 +356,21 @@ class SampleClock:
         dev = (self._count + n - self._count0) * self._ns
         block_ns = n * self._ns
         apart = (end_ns - self._host0) - dev - self._aim(dev)
-        # Of the first times after an anchor any may be the odd one that it stands on.
-        limit = block_ns if dev > _SETTLED_NS else max(block_ns, _SETTLING_NS)
-        if apart < -limit:
-            self._behind_since = dev if self._behind_since is None else self._behind_since
-        else:
-            self._behind_since = None
-        if apart <= limit:
+        # Of the first times any may be the odd one that it stands on.
+        limit = block_ns if not self._is_settling(dev, _SETTLED_NS) else max(block_ns, _SETTLING_NS)
+        if abs(apart) < limit:
+            self._apart_since = None
+        elif self._apart_since is None:
+            self._apart_since = dev
+        # Times that run away while the blocks come as before are a sound server's, not a loss (the first seconds of an
+        # idle PulseAudio sink: by half a second).
+        if apart <= limit or host_ns - self._arrival_ns(dev) < apart / 2:
             self._ahead.clear()
         elif not self._ahead or host_ns - self._ahead[-1] > block_ns / 4:
             # Blocks that come in one batch share one odd time.
             self._ahead.append(host_ns)
-        behind = self._behind_since is not None and dev - self._behind_since > _SETTLED_NS
-        return behind or len(self._ahead) > 1
+        apart_long = self._apart_since is not None and dev - self._apart_since > _SETTLED_NS
+        return apart_long or len(self._ahead) > 1
 
     def _restart(self, n: int, end_ns: int) -> None:
         if self._started:
@@ -378,18 +380,21 @@ class SampleClock:
         self._adc.restart()
         self._count0 = self._count
         self._host0 = end_ns - round(n * self._ns)
-        self._dev = self._offset = self._adc_dev = 0.0
+        self._dev = self._offset = self._adc_dev = self._adc_since = 0.0
         self._ahead.clear()
-        self._behind_since = None
+        self._apart_since = None
 
     def _follow(self, host_ns: int, end_ns: int | None) -> None:
         """Learn from the block that ends the counter, and move the offset after what is known."""
         dev = (self._count - self._count0) * self._ns
         self._arrivals.add(self._count, host_ns)
         if end_ns is not None:
+            if not self._has_adc():
+                self._adc.restart()
+                self._adc_since = self._dev
             self._adc.add(dev, (end_ns - self._host0) - dev)
             self._adc_dev = dev
-        fastest = _SETTLING_RATE if dev < 2 * _SETTLED_NS else MAX_PPM * 1e-6
+        fastest = _SETTLING_RATE if self._is_settling(dev, 2 * _SETTLED_NS) else MAX_PPM * 1e-6
         limit = fastest * (dev - self._dev)
         self._offset += min(max(self._aim(dev) - self._offset, -limit), limit)
         self._dev = dev
@@ -401,8 +406,15 @@ class SampleClock:
         """Where the offset should be at this device time."""
         if self._has_adc():
             return self._adc.at(dev)
-        tick = self._count0 + round(dev / self._ns)
-        return int(self._arrivals.to_host_ns([tick])[0]) - self._host0 - dev
+        return self._arrival_ns(dev) - self._host0 - dev
+
+    def _arrival_ns(self, dev: float) -> int:
+        """When what ends at this device time arrives, if nothing delays it."""
+        return int(self._arrivals.to_host_ns([self._count0 + round(dev / self._ns)])[0])
+
+    def _is_settling(self, dev: float, for_ns: float) -> bool:
+        """Whether this is soon after the anchor, or after ADC times began to come."""
+        return dev - (self._adc_since if self._has_adc() else 0.0) < for_ns
 
     def _err_ns(self) -> int:
         if not self._started:

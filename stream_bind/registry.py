@@ -99,6 +99,7 @@ DEVICES = Registry(
         "lepton_thermal": "devices.lepton_thermal",
         "infiray_thermal": "devices.infiray_thermal",
         "opencv_camera": "devices.opencv_camera",
+        "realsense_depth": "devices.realsense_depth",
         "microphone": "devices.microphone",
         "audio_file": "devices.audio_file",
         "image_file": "devices.image_file",

@@ -8,6 +8,7 @@ cannot pass by lacking things.
 from __future__ import annotations
 
 import ctypes.util
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable
@@ -54,13 +55,21 @@ PROBES: dict[str, tuple[Callable[[], bool], str]] = {
         ),
         "PulseAudio is not installed (apt-get install pulseaudio pulseaudio-utils libasound2-plugins)",
     ),
+    "realsense": (
+        lambda: importlib.util.find_spec("pyrealsense2") is not None,
+        "pyrealsense2 is not installed (pip install 'stream-bind[realsense]')",
+    ),
+    "depthai": (
+        lambda: importlib.util.find_spec("depthai") is not None,
+        "depthai is not installed (pip install 'stream-bind[oak]')",
+    ),
     "gpu": (_has_gpu, "there is no CUDA device"),
     "shared": (
         SHARED.is_dir,
         f"there is no folder {SHARED} with recordings and reference vectors (STREAM_BIND_SHARED)",
     ),
 }
-INSTALLABLE = ("portaudio", "tmux", "pty", "qemu", "socat", "pulseaudio")
+INSTALLABLE = ("portaudio", "tmux", "pty", "qemu", "socat", "pulseaudio", "realsense", "depthai")
 """What `STREAM_BIND_REQUIRE=all` stands for; a GPU or the reference data cannot be installed."""
 
 

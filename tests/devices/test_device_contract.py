@@ -294,6 +294,11 @@ def test_every_device_has_a_twin_of_its_shape(kind: str, make_file: MakeFile) ->
         {"type": "image_file", "path": "/nowhere/*.png", "modality": "thermal"},
         {"type": "imu_csv", "path": "/nowhere/a.csv"},
         {"type": "serial_imu", "port": "/nowhere/tty", "rate_hz": 100},
+        {"type": "v4l2_camera", "device": "/dev/v4l/by-id/nowhere"},
+        {"type": "v4l2_camera", "device": "serial:nowhere", "modality": "depth", "depth_unit_m": 0.001},
+        {"type": "lepton_thermal", "device": "card:nowhere", "resolution_k": 0.01},
+        {"type": "infiray_thermal", "device": "/dev/v4l/by-path/nowhere"},
+        {"type": "opencv_camera", "source": "/nowhere/camera"},
     ],
 )
 def test_the_twin_needs_no_hardware_and_an_absent_device_says_so(config: dict[str, Any]) -> None:
@@ -314,6 +319,8 @@ OURS = [name for name in DEVICES.names() if DEVICES.get(name).cls.__module__.sta
 def test_every_registered_driver_is_held_to_this(make_file: MakeFile) -> None:
     held = {make_file(kind)["type"] for kind in FILES}
     held |= {live_config(kind)["type"] for kind in LIVE} | {"serial_imu", "video_stream"}
+    # On a fake kernel in v4l2/test_v4l2_contract.py, on a loopback camera in test_opencv_camera.py.
+    held |= {"v4l2_camera", "lepton_thermal", "infiray_thermal", "opencv_camera"}
     assert set(OURS) == held
 
 

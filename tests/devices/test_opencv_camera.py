@@ -103,6 +103,7 @@ def test_frames_are_rgb_stamped_on_the_host_and_say_so(camera: Camera) -> None:
     assert abs(time.time_ns() - stamps[-1]) < 1_000_000_000
     assert {chunk.clock.domain for chunk in chunks} == {"host"}
     assert chunks[0].clock.err_ns == 25_000_000, "half a period: a frame's true age is not known"
+    assert all(chunk.data.shape == (1, 48, 64, 3) and chunk.data.dtype == np.uint8 for chunk in chunks)
     assert chunks[0].data[0, 20, 20, 0] > 200, "red first"
     with pytest.raises(DeviceError, match="open the device first"):
         device.read(0)

@@ -94,6 +94,7 @@ def test_motion_jpeg_without_huffman_tables_is_decoded() -> None:
     [
         lambda sent: sent[: len(sent) // 2],
         lambda sent: sent[: len(sent) - 40],
+        lambda sent: sent[: len(sent) - 2],
         lambda sent: b"\0\0" + sent[2:],
         lambda sent: b"",
         lambda sent: b"\xff\xd8" + b"\x12" * 200 + b"\xff\xd9",

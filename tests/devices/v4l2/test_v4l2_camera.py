@@ -202,6 +202,26 @@ def test_stamps_of_another_clock_are_refused_and_told(bench: Any, cams: Any, ahe
     later.close()
 
 
+@pytest.mark.parametrize("step_ns", [-40_000_000, -round(PERIOD_NS)])
+def test_a_stamp_that_steps_back_or_stands_still_is_refused(step_ns: int, bench: Any, cams: Any) -> None:
+    camera = small(cams)
+
+    def slip(number: int) -> bytes:
+        camera.stamp_ahead_ns = step_ns if number == 3 else 0
+        return cams.yuyv(320, 240)(number)  # type: ignore[no-any-return]
+
+    camera.picture = slip
+    bench.plug(camera)
+    device = build(bench, **SMALL)
+    device.open()
+    chunks = frames(device, 5)
+    device.close()
+    assert numbers(chunks) == [0, 1, 2, 4, 5]
+    assert chunks[3].gap_before
+    assert device.counters["bad_stamps"] == 1
+    assert (np.diff([int(chunk.t_ns[0]) for chunk in chunks]) > 0).all()
+
+
 def test_a_driver_without_stamps_is_stamped_on_arrival(bench: Any, cams: Any) -> None:
     bench.plug(small(cams, stamp_flags=cams.UNKNOWN))
     device = build(bench, **SMALL)

@@ -372,6 +372,22 @@ def test_half_a_line_at_the_timeout_is_kept_until_its_end_comes(sensor: Any) -> 
     source.close()
 
 
+def test_half_a_line_of_the_old_connection_does_not_begin_the_new_one(sensor: Any) -> None:
+    source = imu(str(sensor.link), columns=["accel_x"])
+    source.open()
+    sensor.opened()
+    sensor.write(b"\n5\n1")
+    assert [c.data.tolist() for c in read_n(source, 1)] == [[[5.0]]]
+    sensor.unplug()
+    source.close()
+    sensor.plug()
+    source.open()
+    sensor.opened()
+    sensor.write(b"2\n3\n")
+    assert [c.data.tolist() for c in read_n(source, 1)] == [[[3.0]]]
+    source.close()
+
+
 def test_the_clock_is_kept_where_ticks_go_on_behind_a_new_connection(sensor: Any) -> None:
     source = imu(str(sensor.link), **FULL)
     source.open()

@@ -105,7 +105,7 @@ def clock() -> SystemClock:
 
 def outages(watch: Watch, clock: SystemClock, wearable: Wearable, pull: Any, plug: Any, n: int) -> Iterator[float]:
     """Pull and plug n times; yields how far, in ms, the told length of each gap was off."""
-    watch.samples(100)
+    watch.samples(60)
     for _ in range(n):
         pull()
         watch.until_notice("device_lost")
@@ -122,12 +122,11 @@ def outages(watch: Watch, clock: SystemClock, wearable: Wearable, pull: Any, plu
         truth_ns = wearable.taken_ns[first] - wearable.taken_ns[last] - PERIOD_NS
         assert truth_ns > 600_000_000
         told_ns = back.t_end_ns - back.t_ns
-        print(
-            f"back after {(arrival.arrived_ns - plugged_ns) / 1e9:.3f} s; gap {truth_ns / 1e9:.3f} s, told {told_ns / 1e9:.3f} s"
-        )
+        back_s = (arrival.arrived_ns - plugged_ns) / 1e9
+        print(f"back after {back_s:.3f} s; gap {truth_ns / 1e9:.3f} s, told {told_ns / 1e9:.3f} s")
         assert back.t_end_ns == int(arrival.chunk.t_ns[0])
         yield abs(told_ns - truth_ns) / 1e6
-        watch.samples(50)
+        watch.samples(20)
 
 
 @pytest.mark.requires("pty")
@@ -141,12 +140,8 @@ def test_a_sensor_plugged_in_again_is_back_within_2_s_with_its_gap_right_to_20_m
     assert watch.reader.opened.wait(10)
     far_end.opened()
 
-    def plug() -> None:
-        far_end.plug()
-        # Held until the driver has it, as a plugged cable holds.
-
     try:
-        errors_ms = list(outages(watch, clock, wearable, far_end.unplug, plug, 3))
+        errors_ms = list(outages(watch, clock, wearable, far_end.unplug, far_end.plug, 3))
     finally:
         wearable.stop()
         watch.reader.stop(5.0)

@@ -27,7 +27,7 @@ def names() -> list[str]:
 
 @pytest.mark.guest
 @pytest.mark.requires("qemu")
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1000)
 @pytest.mark.parametrize("check", names())
 def test_in_the_guest(check: str, guest: Any) -> None:
     result = guest.result(check)

@@ -321,6 +321,8 @@ def test_every_registered_driver_is_held_to_this(make_file: MakeFile) -> None:
     held |= {live_config(kind)["type"] for kind in LIVE} | {"serial_imu", "video_stream"}
     # On a fake kernel in v4l2/test_v4l2_contract.py, on a loopback camera in test_opencv_camera.py.
     held |= {"v4l2_camera", "lepton_thermal", "infiray_thermal", "opencv_camera"}
+    # Over a pty in test_mlx90640_thermal.py.
+    held |= {"mlx90640_thermal"}
     assert set(OURS) == held
 
 

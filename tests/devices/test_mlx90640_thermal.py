@@ -185,3 +185,19 @@ def test_it_is_registered_for_thermal_streams() -> None:
     assert (entry.cls, entry.modalities) == (Mlx90640Thermal, ("thermal",))
     spec = camera("/dev/x").spec
     assert (spec.shape, spec.unit, spec.rate_hz) == ((24, 32), "K", 4.0)
+
+
+def test_it_opens_and_closes_as_often_as_one_likes_and_keeps_to_its_timeout(far_end: Any, motion: Any) -> None:
+    source = camera(far_end.link)
+    for _ in range(2):
+        with pytest.raises(DeviceError, match="open the device first"):
+            source.read(0.0)
+        source.open()
+        assert source.spec == camera(far_end.link).spec
+        began = time.monotonic()
+        assert source.read(0.1) is None
+        assert time.monotonic() - began < 0.6
+        far_end.write(motion.mlx(pictures(1)))
+        assert len(read_n(source, 1)) == 1
+        source.close()
+        source.close()

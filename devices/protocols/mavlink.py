@@ -53,12 +53,13 @@ class MavlinkImu(PacketDecoder):
     (u32). There is no sample counter: a header's seq counts all messages of its sender on this link, so it tells that
     some were lost (`missed_packets`) but not which.
 
-    False accepts: MAVLink 1 one fixed byte, a known message number and a 16-bit CRC, 2**-24 per random byte for any
-    message, which hides what it overlaps; 2**-32 for the one that is wanted. MAVLink 2 adds next to nothing.
+    False accepts: MAVLink 1 one fixed byte, a known number with a length it can have (one in nine), and a 16-bit CRC:
+    2**-27 per random byte for any message, which hides what it overlaps; 2**-34 for the one that is wanted. MAVLink 2
+    adds next to nothing.
     """
 
     axes = IMU_AXES
-    false_accept = 2.0**-32
+    false_accept = 2.0**-34
 
     def __init__(
         self,

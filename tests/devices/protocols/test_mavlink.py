@@ -112,3 +112,12 @@ def test_the_encoder_of_these_tests_agrees_with_pymavlink(encode: SimpleNamespac
     message = dialect.MAVLink_raw_imu_message(2**40, 1, -2, 3, -4, 5, -6, 7, -8, 9)
     payload = message.unpacker.pack(2**40, 1, -2, 3, -4, 5, -6, 7, -8, 9, 0, 0)
     assert encode.mav(27, payload, seq=3) == packed(message, seq=3)
+
+
+def test_a_length_that_the_message_cannot_have_is_not_waited_for() -> None:
+    good = packed(highres(1))
+    heartbeat = 0
+    assert len(MavlinkImu().feed(bytes([0xFE, 200, 0, 1, 1, heartbeat]) + good)) == 1
+    assert len(MavlinkImu().feed(bytes([0xFD, 200, 0, 0, 0, 1, 1, heartbeat, 0, 0]) + good)) == 1
+    # Flags that nobody knows may change the layout: such a packet is nobody's.
+    assert len(MavlinkImu().feed(bytes([0xFD, 9, 2, 0, 0, 1, 1, heartbeat, 0, 0]) + good)) == 1

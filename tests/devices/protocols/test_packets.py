@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.protocols.packets import MORE, NO_PACKET, PacketScanner, Spacing
@@ -51,6 +51,7 @@ def test_what_lay_before_a_packet_is_told_with_it() -> None:
 
 
 @given(st.text(alphabet="<>0123x", max_size=60), st.lists(st.integers(0, 60), max_size=6))
+@settings(deadline=None)
 def test_cuts_change_nothing_and_every_byte_is_accounted_for(text: str, cuts: list[int]) -> None:
     data = text.encode()
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.protocols.text_lines import TextLines, TextRows
@@ -82,6 +82,7 @@ def test_json_lines_give_their_keys() -> None:
 
 
 @given(st.binary(max_size=400), st.integers(1, 50), st.sampled_from(["csv", "json"]))
+@settings(deadline=None)
 def test_no_bytes_make_it_fail_or_lose_the_lines_that_follow(junk: bytes, size: int, kind: str) -> None:
     decoder = TextLines(["a", "b"], line_format=kind)  # type: ignore[arg-type]
     line = b"1.5,2" if kind == "csv" else json.dumps({"a": 1.5, "b": 2}).encode()
@@ -91,6 +92,7 @@ def test_no_bytes_make_it_fail_or_lose_the_lines_that_follow(junk: bytes, size: 
 
 
 @given(st.binary(max_size=200), st.integers(1, 40), st.integers(1, 40))
+@settings(deadline=None)
 def test_the_cut_of_the_bytes_changes_nothing(data: bytes, one: int, other: int) -> None:
     data = data.replace(b"\x07", b"\n1,2\n")
     a, b = TextLines(["a", "b"]), TextLines(["a", "b"])

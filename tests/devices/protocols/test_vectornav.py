@@ -6,7 +6,7 @@ import struct
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.protocols.vectornav import VectorNavAscii, VectorNavBinary
@@ -102,6 +102,7 @@ PAIRS = st.sampled_from([((0, 8), (0, 5)), ((2, 9), (2, 10)), ((0, 8), (2, 10)),
 
 
 @given(FIELDS, PAIRS, st.sampled_from([(0, 0), (1, 0)]))
+@settings(deadline=None)
 def test_any_combination_of_fields_has_its_length_and_its_motion(
     encode: SimpleNamespace,
     fields: set[tuple[int, int]],
@@ -149,3 +150,16 @@ def test_numbers_that_no_sensor_measures_are_a_bad_packet(encode: SimpleNamespac
     assert decoder.counters["bad_packets"] == 3
     assert decoder.counters["packets"] == 0
     assert decoder.counters["bad_bytes"] == decoder.counters["bytes"]
+
+
+def test_a_header_that_claims_more_than_any_packet_has_is_not_waited_for(encode: SimpleNamespace) -> None:
+    everything = b"\xfa\x7f" + b"".join(struct.pack("<H", (1 << len(sizes)) - 1) for sizes in GROUPS)
+    packet = build(encode, [(0, 0), (0, 9)], {(0, 9): struct.pack("<6f", 1, 2, 3, 4, 5, 6)})
+    assert len(VectorNavBinary().feed(everything + packet)) == 1
+    assert len(VectorNavBinary(max_packet=2000).feed(everything + packet)) == 0
+
+
+def test_groups_and_fields_of_unknown_size_are_not_waited_for(encode: SimpleNamespace) -> None:
+    packet = build(encode, [(0, 0), (0, 9)], {(0, 9): struct.pack("<6f", 1, 2, 3, 4, 5, 6)})
+    for header in (b"\xfa\x80\1\0", b"\xfa\x08\0\x40", b"\xfa\1\0\0", b"\xfa\0"):
+        assert len(VectorNavBinary().feed(header + packet)) == 1

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from devices import v4l2
 from devices.pixels import BrokenFrame
-from devices.v4l2 import Buffer, Control, Layout, V4l2Node
+from devices.v4l2 import Buffer, Layout, V4l2Node
+from devices.v4l2_controls import Knobs
 from devices.v4l2_nodes import check_address, holders, no_permission, on_disk, resolve
 from stream_bind.clock import Clock
 from stream_bind.errors import DeviceError
@@ -32,6 +32,8 @@ _RATE_TOLERANCE = 0.05
 """A driver's rate within this of the wanted one is the wanted one: 9 for 8.7, 30 for 29.97."""
 _AHEAD_NS = 1_000_000_000
 """A stamp farther in the future is of another clock. (vivid's end-of-frame stamps lie 33 ms ahead: measured.)"""
+_UNKNOWN_ERR_NS = 1_000_000
+"""Error claimed before the frames' unsteadiness is known: a USB frame."""
 _FIELDS = {v4l2.FIELD_ANY, v4l2.FIELD_NONE, v4l2.FIELD_INTERLACED}
 
 
@@ -242,7 +244,7 @@ class V4l2Source:
             frame.data[None],
             np.array([t_ns], np.int64),
             self._gap,
-            ClockInfo(self.domain, round(self._err_ns)),
+            ClockInfo(self.domain, round(self._err_ns or _UNKNOWN_ERR_NS)),
             np.array([buffer.stamp_ns], np.int64) if self.domain == "kernel" else None,
             frame.raw,
         )
@@ -308,8 +310,13 @@ class V4l2Source:
                 f"set rate_hz: {self.rate_hz:g}, since the stream's windows count on it"
                 f"{_rates(node, name, width, height)}"
             )
-        if self._config.controls or setup.exposure_ms is not None or setup.gain is not None:
-            self._adjust(node, setup)
+        knobs = Knobs(node, self.name, self._tell_once)
+        if setup.exposure_ms is not None:
+            knobs.expose(setup.exposure_ms)
+        if setup.gain is not None:
+            knobs.amplify(setup.gain)
+        if self._config.controls:
+            knobs.turn(self._config.controls)
 
     def _choose(self, node: V4l2Node, setup: Setup) -> tuple[str, tuple[int, int]]:
         """The first wanted size and format that is fast enough; else the fastest of that size."""
@@ -327,76 +334,6 @@ class V4l2Source:
         raise DeviceError(
             f"{self.name}: does not offer {sizes} as {wanted}; it offers {_offer(node, setup.formats)}", permanent=True
         )
-
-    def _adjust(self, node: V4l2Node, setup: Setup) -> None:
-        controls = node.controls()
-        by_id = {control.id: control for control in controls.values()}
-        if setup.exposure_ms is not None:
-            self._expose(node, by_id, setup.exposure_ms)
-        if setup.gain is not None:
-            if v4l2.CID_GAIN not in by_id:
-                raise DeviceError(f"{self.name}: gain: the camera has no such setting", permanent=True)
-            if v4l2.CID_AUTOGAIN in by_id:
-                self._apply(node, by_id[v4l2.CID_AUTOGAIN], 0, "gain")
-            self._apply(node, by_id[v4l2.CID_GAIN], setup.gain, "gain")
-        for name, value in self._config.controls.items():
-            if name not in controls:
-                raise DeviceError(
-                    f"{self.name}: controls.{name}: the camera has no such setting; it has "
-                    f"{', '.join(controls) or 'none'}",
-                    permanent=True,
-                )
-            self._apply(node, controls[name], value, f"controls.{name}")
-
-    def _expose(self, node: V4l2Node, controls: Mapping[int, Control], exposure_ms: float | str) -> None:
-        mode, length = controls.get(v4l2.CID_EXPOSURE_AUTO), controls.get(v4l2.CID_EXPOSURE_ABSOLUTE)
-        manual = exposure_ms != "auto"
-        # USB cameras know manual and aperture priority, others manual and auto.
-        choices = (
-            (v4l2.EXPOSURE_MANUAL, v4l2.EXPOSURE_SHUTTER_PRIORITY)
-            if manual
-            else (v4l2.EXPOSURE_APERTURE_PRIORITY, v4l2.EXPOSURE_AUTO)
-        )
-        choice = next((one for one in choices if mode is not None and one in mode.menu), None)
-        if (manual and length is None) or (not manual and choice is None):
-            raise DeviceError(
-                f"{self.name}: exposure_ms: the camera has no {'exposure time' if manual else 'automatic exposure'} "
-                f"that can be set",
-                permanent=True,
-            )
-        if mode is not None and choice is not None:
-            self._apply(node, mode, choice, "exposure_ms")
-        if manual:
-            assert length is not None
-            # The control's unit is 100 us (V4L2 specification, camera controls).
-            self._apply(node, length, round(float(exposure_ms) * 10), "exposure_ms", " (in 0.1 ms)")
-
-    def _apply(self, node: V4l2Node, control: Control, value: int | str, key: str, unit: str = "") -> None:
-        """Set one control and see that it took."""
-        words = {text.casefold(): number for number, text in control.menu.items()}
-        number = words.get(value.strip().casefold()) if isinstance(value, str) else int(value)
-        in_range = number is not None and (
-            number in control.menu if control.menu else control.minimum <= number <= control.maximum
-        )
-        if control.kind in {v4l2.TYPE_BUTTON, v4l2.TYPE_BITMASK}:
-            in_range = number is not None
-        if not in_range or number is None:
-            menu = ", ".join(f"{one} ({text})" for one, text in sorted(control.menu.items()))
-            takes = menu or f"{control.minimum} to {control.maximum} in steps of {control.step}"
-            raise DeviceError(f"{self.name}: {key}: found {value!r}; the camera takes {takes}{unit}", permanent=True)
-        if control.flags & v4l2.CTRL_READ_ONLY:
-            raise DeviceError(f"{self.name}: {key}: can only be read", permanent=True)
-        try:
-            got = node.set(control, number)
-        except OSError as error:
-            if error.errno in {errno.ENODEV, errno.EBUSY}:
-                raise
-            raise DeviceError(
-                f"{self.name}: {key}: cannot be set to {value!r}: {os.strerror(error.errno or 0)}; "
-                f"an automatic mode may be in charge of it"
-            ) from error
-        if got != number:
-            self._tell_once(f"{key}: wanted {number}, the camera took {got}{unit}")
 
     def _tell_once(self, message: str) -> None:
         if message not in self._told:

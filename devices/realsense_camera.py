@@ -234,12 +234,20 @@ class Opened:
         except RuntimeError:
             return False
 
+    def _discard(self) -> None:
+        if self._align is None:
+            self._queue.poll_for_frame()
+        else:
+            self._syncer.poll_for_frames()
+
     def stop(self) -> None:
         """Never raises, never takes longer than a few seconds."""
         started, self._started = self._started, []
         if started:
             steps: list[Callable[[], object]] = [one.stop for one in started]
-            close_within(_CLOSE_S, self._name, *steps, *(one.close for one in started))
+            steps += [one.close for one in started]
+            # A player that waits for its reader waits in stop too, while its queue is full.
+            close_within(_CLOSE_S, self._name, *steps, meanwhile=self._discard)
 
     def _with_colour(
         self, depth: Any, profile: Any, wanted: Wanted | None, usb: str

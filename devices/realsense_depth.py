@@ -49,7 +49,7 @@ class RealsenseDepthConfig(RecordingConfig):
     rate_hz: float = Field(default=30.0, gt=0, le=300)
     """Frames per second; the camera must offer exactly this rate at this size."""
     align_to_color: bool = False
-    """Reproject depth into the colour camera's picture of the same size; costs CPU time and needs both streams."""
+    """Reproject depth into the colour camera's picture of the same size; costs CPU time. Not for recordings."""
     visual_preset: str | None = None
     """The camera's own preset by its name, such as High Accuracy; absent: as the camera is."""
     emitter: bool | None = None
@@ -66,7 +66,7 @@ class RealsenseDepthConfig(RecordingConfig):
     @model_validator(mode="after")
     def _makes_sense(self) -> RealsenseDepthConfig:
         given = self.model_fields_set
-        camera_only = {"serial", "width", "height", "visual_preset", "emitter", "laser_power_mw", "exposure_ms"} & given
+        camera_only = given & {"serial", "width", "height", "align_to_color", *Settings._fields}
         file_only = {"start_time", "rate", "loop"} & given
         if self.file is not None and camera_only:
             raise ValueError(f"{sorted(camera_only)[0]} is a setting of a camera; a recording is as it was made")
@@ -216,7 +216,7 @@ class RealsenseDepth:
         self._source: _Camera | RealsenseFile = (
             _Camera(config, stream_id, clock)
             if config.file is None
-            else RealsenseFile(config.file, config, config.rate_hz, config.align_to_color, stream_id, clock)
+            else RealsenseFile(config.file, config, config.rate_hz, stream_id, clock)
         )
 
     @property

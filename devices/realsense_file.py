@@ -34,13 +34,10 @@ class RealsenseFile:
     """float32 metres, one frame a read; stamps go by the recorded device time, from the recorded UNIX time if the file
     tells one. Counts dropped_frames: those the camera numbered and the recording does not hold."""
 
-    def __init__(
-        self, path: str, timing: RecordingConfig, rate_hz: float, align: bool, stream_id: str, clock: Clock
-    ) -> None:
+    def __init__(self, path: str, timing: RecordingConfig, rate_hz: float, stream_id: str, clock: Clock) -> None:
         self._path = path
         self._timing = timing
         self._nominal_hz = rate_hz
-        self._align = align
         self._id = stream_id
         self._clock = clock
         self._name = f"realsense_depth {path}"
@@ -49,6 +46,7 @@ class RealsenseFile:
         self._numbers = FrameNumbers(self.counters)
         self._playback: Any = None
         self._sensor: Opened | None = None
+        self._ahead: DepthFrame | None = None
         self._pending: Chunk | None = None
         self._ended = False
 
@@ -71,10 +69,14 @@ class RealsenseFile:
         self.close()
         rs = load_sdk()
         check_file(Path(self._path), "realsense_depth", "a recording of the RealSense SDK (.bag, .db3)")
-        self._begin(rs)
-        self._pacer.reset()
-        self._ended = False
         self._origin_ns: int | None = None
+        self._ended = False
+        self._pacer.reset()
+        try:
+            self._begin(rs)
+        except DeviceError:
+            self.close()
+            raise
 
     def _begin(self, rs: Any) -> None:
         """One pass from the start of the file."""
@@ -82,11 +84,15 @@ class RealsenseFile:
         # In real time the player drops what is not taken at once; otherwise it waits for us.
         self._playback.set_real_time(False)
         self._stopped = rs.playback_status.stopped
-        self._sensor = Opened(rs, self._playback, None, Settings(), self._align, self._name)
+        self._sensor = Opened(rs, self._playback, None, Settings(), False, self._name)
         self._numbers.begin()
         self._elapsed_ns = 0
         self._last: tuple[int | None, float] | None = None
         self._alive_ns = self._clock.monotonic_ns()
+        # A player says it has stopped until its thread has started, so only after a frame does that mean the end.
+        self._ahead = self._sensor.next(_SILENCE_S)
+        if self._ahead is None:
+            raise DeviceError(f"{self._name}: holds no depth frame", permanent=True)
 
     def read(self, timeout_s: float) -> Chunk | None:
         if self._ended:
@@ -102,7 +108,7 @@ class RealsenseFile:
 
     def close(self) -> None:
         sensor, self._sensor, self._playback = self._sensor, None, None
-        self._pending = None
+        self._ahead = self._pending = None
         if sensor is not None:
             sensor.stop()
 
@@ -110,7 +116,8 @@ class RealsenseFile:
         assert self._sensor is not None
         # Asked before the queue is, so that frames played in between are not taken for the end.
         over = self._playback.current_status() == self._stopped
-        frame = self._sensor.next(0.0 if over else timeout_s)
+        ahead, self._ahead = self._ahead, None
+        frame = ahead or self._sensor.next(0.0 if over else timeout_s)
         if frame is not None:
             self._alive_ns = self._clock.monotonic_ns()
             return self._chunk(frame) if self._numbers.is_new(frame.number) else None

@@ -76,8 +76,9 @@ class Telemetry(NamedTuple):
 def parse_telemetry(rows: NDArray[np.uint16]) -> Telemetry:
     """Telemetry from the rows below the picture, uint16 (n, 160) or (n, 80), n * width >= 80.
 
-    Rows A, B, C of 80 words each; 32-bit values low word first. Source: Lepton Engineering Datasheet 500-0659-00-09,
-    tables 2 and 3 (row A: 1-2 time, 3-4 status, 20-21 frame counter; row C: 48 TLinear, 49 resolution).
+    Rows A, B, C of 80 words each. Places: Lepton Engineering Datasheet 500-0659-00-09, tables 2 and 3 (row A: 1-2 time,
+    3-4 status, 20-21 frame counter; row C: 48 TLinear, 49 resolution). That 32-bit values come low word first is how
+    the tCam firmware reads them; the datasheet does not say.
     """
     words = rows.reshape(-1).tolist()
     status = words[3] | words[4] << 16

@@ -22,8 +22,10 @@ __all__ = ["PORTAUDIO", "Call", "PortAudio", "SoundInput", "StreamSettings", "St
 
 T = TypeVar("T")
 
+LOAD_TIMEOUT_S = 15.0
+"""Importing sounddevice, which initialises PortAudio: 0.2 s, on a machine twelve times slower over a network 5 s."""
 LIST_TIMEOUT_S = 5.0
-"""Importing sounddevice and listing devices: 0.2 s with PulseAudio, seconds where many cards are probed."""
+"""Listing anew: 0.04 s with PulseAudio, seconds where many cards are probed."""
 OPEN_TIMEOUT_S = 4.0
 CLOSE_TIMEOUT_S = 1.0
 """Normal closing takes up to 0.1 s."""
@@ -140,7 +142,7 @@ class PortAudio:
 
         Raises DeviceError, permanent where PortAudio is not installed; Stuck.
         """
-        with self._my_turn(LIST_TIMEOUT_S):
+        with self._my_turn(LOAD_TIMEOUT_S):
             return self._inputs(refresh)
 
     def open(
@@ -158,7 +160,7 @@ class PortAudio:
         environment: variables set while the stream is opened, which is when ALSA's plugins and libpulse read them.
         Raises Stuck, sounddevice.PortAudioError, and what `choose` raises.
         """
-        with self._my_turn(LIST_TIMEOUT_S + OPEN_TIMEOUT_S):
+        with self._my_turn(LOAD_TIMEOUT_S):
             try:
                 chosen = choose(self._inputs(refresh))
             except DeviceError:
@@ -248,7 +250,7 @@ class PortAudio:
                 if device["max_input_channels"] > 0
             ]
 
-        return self._bounded(read, LIST_TIMEOUT_S)
+        return self._bounded(read, LOAD_TIMEOUT_S if self._sd is None else LIST_TIMEOUT_S)
 
     @contextlib.contextmanager
     def _my_turn(self, timeout_s: float) -> Iterator[None]:

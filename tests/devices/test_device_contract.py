@@ -323,6 +323,8 @@ def test_every_registered_driver_is_held_to_this(make_file: MakeFile) -> None:
     held |= {"v4l2_camera", "lepton_thermal", "infiray_thermal", "opencv_camera"}
     # Over a pty in test_mlx90640_thermal.py.
     held |= {"mlx90640_thermal"}
+    # On a simulated PortAudio in test_microphone.py, on PulseAudio in test_microphone_pulse.py.
+    held |= {"microphone"}
     assert set(OURS) == held
 
 

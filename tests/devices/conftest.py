@@ -111,16 +111,17 @@ class FarEnd:
 
     def opened(self) -> None:
         """Let go of our own hold on the near end, or nobody would see the unplug."""
-        if self.slave >= 0:
-            os.close(self.slave)
-            self.slave = -1
+        slave, self.slave = self.slave, -1
+        if slave >= 0:
+            os.close(slave)
 
     def unplug(self) -> None:
         self.opened()
-        if self.master >= 0:
-            os.close(self.master)
-            self.master = -1
-        self.link.unlink(missing_ok=True)
+        # Forgotten first: whoever waits for the unplug goes on while this thread is still in here.
+        master, self.master = self.master, -1
+        if master >= 0:
+            self.link.unlink(missing_ok=True)
+            os.close(master)
 
 
 @pytest.fixture

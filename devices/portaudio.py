@@ -231,7 +231,9 @@ class PortAudio:
             if self._sd is None:
                 self._sd = _load()
             elif refresh and not self._streams and not self.n_stuck:
-                self._sd._terminate()
+                # Fails where an earlier initialising failed.
+                with contextlib.suppress(Exception):
+                    self._sd._terminate()
                 self._sd._initialize()
             apis = self._sd.query_hostapis()
             default = self._sd.default.device[0]

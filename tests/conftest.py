@@ -52,8 +52,10 @@ PROBES: dict[str, tuple[Callable[[], bool], str]] = {
         lambda: bool(
             all(map(shutil.which, ("pulseaudio", "pactl", "pacat", "setpriv")))
             and list(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so"))
+            and importlib.util.find_spec("pulsectl")
         ),
-        "PulseAudio is not installed (apt-get install pulseaudio pulseaudio-utils libasound2-plugins)",
+        "PulseAudio is not installed (apt-get install pulseaudio pulseaudio-utils libasound2-plugins; "
+        "pip install pulsectl)",
     ),
     "realsense": (
         lambda: importlib.util.find_spec("pyrealsense2") is not None,

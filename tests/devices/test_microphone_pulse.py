@@ -5,6 +5,7 @@ A daemon of its own lives in each test's folder. Nothing here needs a sound card
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from actors.inbox import Arrival, Inbox
 from actors.reader import Reader
+from actors.transport import free_port
 from devices.microphone import Microphone, MicrophoneConfig
 from devices.portaudio import PORTAUDIO
 from stream_bind.adjust import Adjust
@@ -32,6 +34,7 @@ from stream_bind.restart import Backoff
 
 pytestmark = [pytest.mark.requires("portaudio", "pulseaudio"), pytest.mark.timeout(120)]
 
+ROOT = Path(__file__).resolve().parents[2]
 S = 1_000_000_000
 RAMP = 32768
 """The played ramp counts samples modulo this; at 48 kHz it begins anew every 0.68 s."""
@@ -58,6 +61,19 @@ while True:
         if pipe is not None: os.close(pipe)
         pipe = None
     n = due
+"""
+
+
+RIG = """\
+version: 1
+rig: desk
+encoder: {{model: imagebind, weights: random, size: small, modalities: [audio]}}
+streams:
+  - id: mic
+    modality: audio
+    device: {{type: microphone, source: pipe}}
+    window: {{length_s: 2, hop_s: 1}}
+publish: {{endpoint: "{endpoint}"}}
 """
 
 
@@ -553,3 +569,46 @@ def test_closing_leaves_no_stream_and_no_thread_behind(sound: Sound) -> None:
     assert PORTAUDIO.n_streams == PORTAUDIO.n_stuck == 0
     assert {thread.name for thread in threading.enumerate()} - before <= {"sound-server"}
     assert "ALSA Capture" not in sound.pactl("list", "source-outputs")
+
+
+def test_a_microphone_under_ray_survives_its_sound_server(sound: Sound, tmp_path: Path) -> None:
+    """From a person's chair: the variables that lead to the server reach the actor; subscribers hear of the hole."""
+    sound.feed_pipe()
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    config, out = tmp_path / "rig.yaml", tmp_path / "received.jsonl"
+    config.write_text(RIG.format(endpoint=endpoint))
+    cli = [sys.executable, "-m", "stream_bind.cli"]
+    with out.open("w") as sink:
+        subscriber = sound.spawn(*cli, "subscribe", endpoint, "--json", "--idle-exit", "10s", cwd=ROOT, stdout=sink)
+    rig = subprocess.Popen(
+        [*cli, "run", str(config), "--set=publish.wait_for_subscriber_s=20"],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+    def told() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in out.read_text().splitlines() if line.endswith("}")]
+
+    def of(reason: str) -> list[dict[str, Any]]:
+        return [message for message in told() if message.get("reason") == reason]
+
+    try:
+        wait_until(lambda: any(message["kind"] == "emb" for message in told()), 60.0, "a vector")
+        time.sleep(1.0)
+        sound.signal(signal.SIGKILL)
+        killed_ns = sound.clock.unix_ns()
+        wait_until(lambda: bool(of("device_lost")), 10.0, "device_lost")
+        time.sleep(2.0)
+        sound.start()
+        started_ns = sound.clock.unix_ns()
+        wait_until(lambda: bool(of("device_back")), 20.0, "device_back")
+        back = of("device_back")[0]
+        resumed = lambda: any(m["kind"] == "emb" and m["t_start"] > back["t_end"] for m in told())  # noqa: E731
+        wait_until(resumed, 20.0, "a vector of sound after the hole")
+    finally:
+        rig.terminate()
+        _, said = rig.communicate(timeout=60)
+        subscriber.wait(60)
+    assert "Traceback" not in said
+    assert len(of("device_lost")) == len(of("device_back")) == 1
+    assert abs(back["t_start"] - killed_ns) < S / 2
+    assert started_ns - S < back["t_end"] < started_ns + 4 * S

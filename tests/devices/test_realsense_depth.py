@@ -390,8 +390,11 @@ def test_stamps_are_the_middle_of_the_exposure_across_the_wrap_of_the_devices_cl
     # What the SDK calls the frame's time is the readout, 20 ms later, and not in this clock at all.
     device = opened(camera, clock, lambda: camera.push(0, stamp_ms=5.0, sensor_us=start_us))
     t_ns = []
+    late_s = 0.0
     for number in range(1, 121):
-        clock.advance(0.033333)
+        # Around the wrap, at number 60, all arrive 10 ms late: who fits anew there is off by that.
+        was_late_s, late_s = late_s, 0.01 if 50 < number < 80 else 0.0
+        clock.advance(0.033333 + late_s - was_late_s)
         tick = (start_us + number * 33_333) % (1 << 32)
         camera.push(number, stamp_ms=5.0, sensor_us=tick)
         chunk = next_chunk(device)
@@ -399,7 +402,7 @@ def test_stamps_are_the_middle_of_the_exposure_across_the_wrap_of_the_devices_cl
         assert chunk.ticks.tolist() == [tick]
         t_ns.append(int(chunk.t_ns[0]))
     device.close()
-    assert max(abs(int(step) - 33_333_000) for step in np.diff(t_ns)) < 50_000
+    assert max(abs(int(step) - 33_333_000) for step in np.diff(t_ns)) < 200_000
     assert abs(t_ns[-1] - clock.unix_ns()) < 2_000_000
     assert chunk.clock.domain == "device"
 

@@ -19,7 +19,7 @@ __all__ = ["STANDARD_GRAVITY", "judge_motion"]
 STANDARD_GRAVITY = 9.80665
 """m/s^2, as the kilogram-force defines it; on Earth 9.78 to 9.83."""
 
-_GRAVITIES = {"g": 1.0, "mg": 1000.0, "cm/s2": 980.665, "ft/s2": 32.174, "m/s2 multiplied by 9.81 again": 96.17}
+_GRAVITIES = {"g": 1.0, "mg": 1000.0, "ft/s2": 32.174, "m/s2 multiplied by 9.81 again": 96.17}
 _NEAR = 0.05
 """Scale errors of uncalibrated sensors stay within it (MPU-6050 data sheet: 3 %)."""
 _STILL = 0.1

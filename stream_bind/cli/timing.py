@@ -169,9 +169,10 @@ def drift_of(ticks: IntArray, arrivals_ns: IntArray, tick_hz: float | None = Non
         return None
     x, y = device_s[lowest], delays_s[lowest]
     slope, at, value = line_under(x, y)
-    # A least delay that scatters by s tilts a line over the span by about s / span at either end.
+    # Least delays that scatter by s tilt a line over the span by about s / span. The factor makes this the rms of what
+    # 200 simulated looks of 5 s came to: USB at 1 kHz, cameras with 4 ms of scheduling, FTDI batches of 16 ms.
     above = y - value - slope * (x - at)
-    err = float(np.sqrt(2) * np.median(above)) / span_s + 1e-9 / span_s
+    err = (0.6 * float(np.median(above)) + 1e-9) / span_s
     return Drift(-slope * 1e6, err * 1e6, tick_hz)
 
 

@@ -186,7 +186,7 @@ def _trials() -> tuple[tuple[str, dict[str, Any], Callable[[], _Decoder]], ...]:
     for settings in _TRIALS:
         make = partial(make_decoder, SerialImuConfig.model_validate({"port": "-", "rate_hz": 100, **settings}))
         try:
-            make()
+            make().reset()
         except StreamBindError as error:
             # MAVLink without its extra.
             logger.debug("%s is not tried: %s", settings["protocol"], error)

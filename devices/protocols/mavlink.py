@@ -70,9 +70,10 @@ class MavlinkImu(PacketDecoder):
         instance: int | None = None,
     ) -> None:
         """system, component: whose messages; by default of whoever is heard first. instance: the `id` of raw_imu and
-        highres_imu where several sensors send them. Raises DeviceError if pymavlink is not installed."""
+        highres_imu where several sensors send them. `reset` and `feed` raise DeviceError if pymavlink is not installed:
+        a config that names this protocol is to load, and run simulated, without it."""
         super().__init__(rb"[\xfe\xfd]")
-        self._known = _known_messages()
+        self._known: dict[int, tuple[int, bytes]] = {}
         self._message = _IDS[message]
         self._system = system
         self._component = component
@@ -91,6 +92,7 @@ class MavlinkImu(PacketDecoder):
     def reset(self) -> None:
         super().reset()
         self._sequences.clear()
+        self._known = self._known or _known_messages()
 
     def _measure(self, buffer: bytes, at: int, joined: bool) -> int:
         have = len(buffer) - at
@@ -107,6 +109,7 @@ class MavlinkImu(PacketDecoder):
             number = int.from_bytes(buffer[at + 7 : at + 10], "little")
         else:
             number = buffer[at + 5]
+        self._known = self._known or _known_messages()
         known = self._known.get(number)
         if known is None or buffer[at + 1] > known[0]:
             return NO_PACKET

@@ -169,6 +169,8 @@ def _interpolate(text: str, path: Path, document: Document, environ: Mapping[str
         return replaced
     # A scalar that is one variable and nothing else takes the type its text has in YAML.
     typed = parse_scalar(replaced)
+    if isinstance(typed, int) and re.match(r"[+-]?0\d", replaced):
+        return replaced  # a serial number such as 038122250813, not a count
     return replaced if isinstance(typed, dict | list) else typed if _is_plain(typed) else replaced
 
 

@@ -103,9 +103,11 @@ def test_without_pymavlink_the_error_names_what_to_install(monkeypatch: pytest.M
     for name in [name for name in sys.modules if name.startswith("pymavlink")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pymavlink", None)
-    with pytest.raises(DeviceError, match=r"pip install 'stream-bind\[mavlink\]'") as caught:
-        MavlinkImu()
-    assert caught.value.permanent
+    decoder = MavlinkImu()  # so that a config loads, and its simulated twin runs
+    for use in (decoder.reset, lambda: decoder.feed(b"\xfd" + bytes(300))):
+        with pytest.raises(DeviceError, match=r"pip install 'stream-bind\[mavlink\]'") as caught:
+            use()
+        assert caught.value.permanent
 
 
 def test_the_encoder_of_these_tests_agrees_with_pymavlink(encode: SimpleNamespace) -> None:

@@ -69,6 +69,10 @@ def test_a_variable_alone_takes_the_type_of_its_text():
     assert data == {"a": 7000, "b": True, "c": "x-cam", "d": None, "e": "${LITERAL}", "f": "rtsp://h:554/s"}
 
 
+def test_a_serial_number_with_leading_noughts_keeps_them():
+    assert parse_document("a: ${CAMERA:0}\n", "x", {"CAMERA": "038122250813"}).data == {"a": "038122250813"}
+
+
 def test_a_variable_in_words_stays_text_even_if_it_looks_like_a_section():
     assert parse_document("a: ${X:b}\n", "x", {"X": "c: d"}).data == {"a": "c: d"}
 

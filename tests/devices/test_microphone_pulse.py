@@ -376,7 +376,7 @@ def test_stamps_are_right_through_a_server_that_counts_in_unix_time(
     chunks = record(it, 3.0)
     assert it._adc.domain == "realtime"
     errors_ms = np.array([sound.error_ms(chunk) for chunk in chunks])
-    # Measured: -1.6 to 0.9 ms on an idle machine.
+    # Measured: -1.7 to 3.0 ms in 12 s.
     assert np.median(np.abs(errors_ms)) < 15
     assert np.ptp(errors_ms) < 20
 
@@ -493,7 +493,7 @@ def test_a_stream_the_server_moves_to_another_microphone_is_noticed_and_not_reco
     assert "another microphone" in lost.detail
     it.run(1.0)
     wrong = np.abs(joined(it.chunks)) > 0.2
-    # Measured 0 to 10 ms between the move and the server's word of it.
+    # Measured: none in five moves; the limit is for a busy machine.
     assert wrong.sum() < 0.1 * 48000
     assert not it.of("device_back")
     sound.pactl("load-module", "module-null-sink", "sink_name=mic48", "rate=48000", "channels=1")

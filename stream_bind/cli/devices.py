@@ -103,12 +103,15 @@ def _number(value: Any) -> Any:
 
 def _hindrances(found: Search) -> dict[str, str]:
     """Drivers that could not look, and the command that lets them."""
-    from stream_bind.cli.sensor_needs import EXTRAS
+    from stream_bind.cli.sensor_needs import EXTRAS, sensor_library
 
     hindered = dict(found.hindered)
     for extra in EXTRAS:
         if extra.driver in found.asked and extra.version() is None:
             hindered[extra.driver] = f"{extra.package} is not installed ({extra.purpose}): {extra.remedy}"
+    libusb = sensor_library("libusb")
+    if "realsense_depth" in found.asked and libusb.remedy:
+        hindered.setdefault("realsense_depth", f"libusb is {libusb.detail}: {libusb.remedy}")
     return hindered
 
 
@@ -149,7 +152,7 @@ def _show_one(page: Page, offer: Offer, section: dict[str, Any] | None) -> None:
     page.put()
     if section is None:
         missing = "; ".join(what_is_missing(found))
-        page.labelled("  ", f"no section to paste: still to be known: {missing}", style="yellow")
+        page.labelled("  ", f"no section to paste yet; still to be known: {missing}", style="yellow")
         page.put()
         return
     page.put(to_yaml(section).rstrip("\n"), "cyan", wrap=False)

@@ -25,6 +25,8 @@ _NEAR = 0.05
 _STILL = 0.1
 """Spread of |accel| over its median up to which the sensor counts as held still."""
 _BLOCK_S = 0.1
+_SWING_RAD = 0.05
+"""3 degrees: gravity held so steady stands still."""
 _TURNING_RADPS = 0.15
 """8.6 deg/s: larger offsets than good sensors have (ICM-20948 data sheet: 5 deg/s)."""
 _NOISE_RADPS = 0.04
@@ -100,13 +102,14 @@ def _rotation(gyro: _Rows, accel: _Rows | None, t_ns: IntArray) -> Verdict:
     if accel is None or not (accel != 0).any():
         return Verdict("rotation", True, found, figures=figures)
     length, spread = _spread(np.linalg.norm(accel, axis=1))
-    claimed, seen = _turned(gyro, accel, t_ns)
-    still = spread <= 0.5 * _STILL * length and seen < 0.1
+    claimed, seen, swing, span_s = _turned(gyro, accel, t_ns)
+    still = spread <= 0.5 * _STILL * length and swing < _SWING_RAD
     if still and noise > _NOISE_RADPS:
         detail = f"{found}: too noisy at rest, looks like deg/s, not rad/s"
         return Verdict("rotation", False, detail, unit, figures)
-    if still and middle > _TURNING_RADPS:
-        detail = f"{found}: stands still and claims to turn: looks like deg/s, not rad/s, or a large offset"
+    # Only turning that would tilt it counts: a robot may turn on the spot, and gravity does not show it.
+    if still and claimed > _TURNING_RADPS * span_s:
+        detail = f"{found}: gravity stands still and it claims to tilt: looks like deg/s, not rad/s, or a large offset"
         return Verdict("rotation", False, detail, f"{unit}, or calibrate it at rest", figures)
     if claimed > 3 and 0.5 < 180 / np.pi * seen / claimed < 2:
         detail = f"{found}: gravity turned by {seen:.2g} rad, the gyroscope by {claimed:.3g}: looks like deg/s"
@@ -114,17 +117,20 @@ def _rotation(gyro: _Rows, accel: _Rows | None, t_ns: IntArray) -> Verdict:
     return Verdict("rotation", True, f"{found}: {'at rest' if still else 'moving'}", figures=figures)
 
 
-def _turned(gyro: _Rows, accel: _Rows, t_ns: IntArray) -> tuple[float, float]:
-    """How far gravity was turned, in rad: by what the gyroscope says, and as the accelerometer saw it."""
+def _turned(gyro: _Rows, accel: _Rows, t_ns: IntArray) -> tuple[float, float, float, float]:
+    """How far gravity was turned, in rad: by what the gyroscope says, and as the accelerometer saw it; how far from its
+    mean direction it ever was, and the seconds looked at."""
     blocks = ((t_ns - t_ns[0]) // round(_BLOCK_S * 1e9)).astype(np.int64)
     edges = np.concatenate(([0], np.flatnonzero(np.diff(blocks)) + 1))
     counts = np.diff(np.append(edges, len(blocks)))[:, None]
     down = np.add.reduceat(accel, edges) / counts
     lengths = np.linalg.norm(down, axis=1, keepdims=True)
     if len(edges) < 2 or not (lengths > 0).all():
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0, _BLOCK_S
     down /= lengths
     rates = np.add.reduceat(gyro, edges) / counts
     claimed = float(np.linalg.norm(np.cross(rates, down), axis=1).sum()) * _BLOCK_S
     cosines = np.clip((down[1:] * down[:-1]).sum(axis=1), -1, 1)
-    return claimed, float(np.arccos(cosines).sum())
+    mean = down.mean(axis=0)
+    swing = np.arccos(np.clip(down @ mean / max(float(np.linalg.norm(mean)), 1e-9), -1, 1)).max()
+    return claimed, float(np.arccos(cosines).sum()), float(swing), len(edges) * _BLOCK_S

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stream_bind.cli.finding import Finding
 
-__all__ = ["EXTRAS", "Extra", "sensor_needs"]
+__all__ = ["EXTRAS", "Extra", "sensor_library", "sensor_needs"]
 
 ROOT = Path("/")
 """Where /dev, /sys and /etc are. Tests put a folder of their own here."""
@@ -64,6 +64,11 @@ class _Maker(NamedTuple):
         return f"echo '{rule}' | sudo tee /etc/udev/rules.d/{self.rules} && sudo udevadm control --reload-rules"
 
 
+_LIBRARIES = {
+    "portaudio": ("portaudio", "microphones need it", "libportaudio2"),
+    "libusb": ("usb-1.0", "RealSense cameras need it", "libusb-1.0-0"),
+}
+"""Name of the linker, what for, and Debian's package."""
 _MAKERS = (
     _Maker("03e7", "OAK", "depthai", "80-movidius.rules"),
     _Maker("8086", "RealSense", "pyrealsense2", "99-realsense-libusb.rules"),
@@ -73,8 +78,7 @@ _RULES = ("etc/udev/rules.d", "run/udev/rules.d", "usr/lib/udev/rules.d", "lib/u
 
 def sensor_needs() -> Iterator[Finding]:
     """A note for everything that some sensor would lack here."""
-    yield _library("portaudio", "portaudio", "microphones need it", "libportaudio2")
-    yield _library("libusb", "usb-1.0", "RealSense cameras need it", "libusb-1.0-0")
+    yield from map(sensor_library, _LIBRARIES)
     for extra in EXTRAS:
         found = extra.version()
         if found is None:
@@ -88,7 +92,9 @@ def sensor_needs() -> Iterator[Finding]:
         yield from _usb(maker)
 
 
-def _library(name: str, soname: str, purpose: str, package: str) -> Finding:
+def sensor_library(name: str) -> Finding:
+    """Whether a library of the system is here: portaudio or libusb."""
+    soname, purpose, package = _LIBRARIES[name]
     if ctypes.util.find_library(soname) is not None:
         return Finding(name, "ok", "found")
     return Finding(name, "note", f"not found; {purpose}", f"sudo apt-get install {package}")

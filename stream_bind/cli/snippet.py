@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from devices.base import Found
 from stream_bind.clock import ManualClock
@@ -44,15 +45,12 @@ def propose_id(found: Found, taken: Collection[str] = ()) -> str:
 
 
 def what_is_missing(found: Found) -> tuple[str, ...]:
-    """Why the `device:` mapping cannot be used as it is, such as "rate_hz: Field required"; empty where it can."""
+    """What keeps the `device:` mapping from being used: "rate_hz" for a key nobody could tell; empty: nothing."""
     entry = DEVICES.get(str(found.config.get("type")))
     try:
         _settings(entry.config, found)
     except ValidationError as error:
-        return tuple(
-            f"{'.'.join(str(part) for part in fault['loc']) or 'device'}: {fault['msg']}"
-            for fault in error.errors(include_url=False)
-        )
+        return tuple(_fault(fault["type"], fault["loc"], fault["msg"]) for fault in error.errors(include_url=False))
     return ()
 
 
@@ -79,6 +77,11 @@ def to_yaml(section: Mapping[str, Any]) -> str:
     return text.getvalue()
 
 
+def _fault(kind: str, place: tuple[int | str, ...], message: str) -> str:
+    name = ".".join(str(part) for part in place)
+    return name if kind == "missing" else f"{name}: {message}" if name else message
+
+
 def _escaped(value: Any) -> Any:
     """`${` in a device's name is no variable."""
     if isinstance(value, Mapping):
@@ -87,7 +90,10 @@ def _escaped(value: Any) -> Any:
         return [_escaped(item) for item in value]
     if hasattr(value, "item"):
         return value.item()  # a number of numpy's
-    return value.replace("${", "$${") if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    text = value.replace("${", "$${")
+    return text if text.isprintable() else DoubleQuotedScalarString(text)  # which writes such signs as escapes
 
 
 def _settings(config: type, found: Found) -> Any:

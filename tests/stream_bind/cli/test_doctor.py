@@ -106,3 +106,43 @@ def test_a_wrong_file_is_told_before_the_machine_is_looked_at(tmp_path, capsys):
 @pytest.mark.parametrize("endpoint", ["ipc:///tmp/x", "tcp://127.0.0.1:*"])
 def test_an_endpoint_without_a_port_cannot_be_taken(endpoint):
     assert endpoint_finding(endpoint).status == "ok"
+
+
+SENSORS = """\
+version: 1
+rig: bench
+encoder: {model: imagebind, size: small, weights: random, device: cpu}
+streams:
+  - {id: imu, modality: imu, device: {type: simulated}}
+  - {id: gone, modality: imu, device: {type: serial_imu, port: /dev/serial/by-id/nothing, rate_hz: 100}}
+  - {id: afar, modality: imu, node: robot, device: {type: serial_imu, port: /dev/serial/by-id/nothing, rate_hz: 100}}
+publish: {endpoint: "ipc:///tmp/stream-bind-doctor-test"}
+"""
+
+
+def test_the_sensors_of_a_file_are_watched_and_one_that_is_not_there_is_lacking(tmp_path, capsys):
+    path = tmp_path / "rig.yaml"
+    path.write_text(SENSORS)
+    assert main(["doctor", str(path), "--json", "--seconds", "1"]) == 1
+    captured = capsys.readouterr()
+    found = {line["name"]: line for line in map(json.loads, captured.out.splitlines())}
+    assert found["imu rate"]["rate_hz"] == pytest.approx(200, rel=0.05)
+    assert found["imu rate"]["stream"] == "imu"
+    assert found["imu gravity"]["status"] == "ok"
+    assert found["gone"]["status"] == "lacking"
+    assert "/dev/serial/by-id/nothing" in found["gone"]["detail"]
+    assert "hangs on node robot" in found["afar"]["detail"]
+    assert "watching imu, gone for 1 s" in captured.err
+
+
+def test_sensors_are_left_alone_where_that_is_asked_for(tmp_path, capsys):
+    path = tmp_path / "rig.yaml"
+    path.write_text(SENSORS)
+    assert main(["doctor", str(path), "--json", "--skip-sensors"]) == 0
+    assert not {"imu rate", "gone", "afar"} & findings(capsys).keys()
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "601"])
+def test_an_absurd_length_of_watching_is_a_usage_error(seconds, capsys):
+    assert main(["doctor", "--seconds", seconds]) == 2
+    assert "--seconds" in capsys.readouterr().err

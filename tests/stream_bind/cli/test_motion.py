@@ -102,7 +102,13 @@ def test_degrees_a_second_beyond_any_range_need_no_gravity():
 def test_a_still_sensor_that_says_it_turns_has_an_offset_or_another_unit():
     verdict = judged(at_rest(offset=0.3))["rotation"]
     assert not verdict.fine
-    assert "claims to turn" in verdict.detail
+    assert "claims to tilt" in verdict.detail
+
+
+def test_turning_on_the_spot_is_fine():
+    rows = at_rest(tilt=(0, 0, 1))
+    rows[:, 5] += 1.2
+    assert judged(rows)["rotation"].fine
 
 
 def test_a_frozen_sensor_and_numbers_that_are_none_are_told():

@@ -100,6 +100,7 @@ DEVICES = Registry(
         "infiray_thermal": "devices.infiray_thermal",
         "opencv_camera": "devices.opencv_camera",
         "realsense_depth": "devices.realsense_depth",
+        "oak_depth": "devices.oak_depth",
         "microphone": "devices.microphone",
         "audio_file": "devices.audio_file",
         "image_file": "devices.image_file",

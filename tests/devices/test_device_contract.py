@@ -325,6 +325,8 @@ def test_every_registered_driver_is_held_to_this(make_file: MakeFile) -> None:
     held |= {"mlx90640_thermal"}
     # On a simulated PortAudio in test_microphone.py, on PulseAudio in test_microphone_pulse.py.
     held |= {"microphone"}
+    # On the host-side devices of their SDKs in test_realsense_depth.py and test_oak_depth.py.
+    held |= {"realsense_depth", "oak_depth"}
     assert set(OURS) == held
 
 

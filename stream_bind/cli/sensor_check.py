@@ -12,13 +12,15 @@ from stream_bind.cli.finding import Finding, Status
 from stream_bind.cli.motion import judge_motion
 from stream_bind.cli.observation import Observation
 from stream_bind.cli.plausible import judge_depth, judge_picture, judge_sound, judge_thermal
-from stream_bind.cli.timing import Drift, Losses, Rate, delay_of, drift_of, losses_of, rate_of
+from stream_bind.cli.timing import Drift, Losses, Rate, coming_hz, delay_of, drift_of, losses_of, rate_of
 from stream_bind.cli.verdict import Verdict
 from stream_bind.messages import StreamSpec
 
 __all__ = ["sensor_findings"]
 
 _RATE_PERCENT = 5.0
+_COMING_PERCENT = 12.0
+"""What a queue emptied at the start or a late last read may make of 5 s."""
 _OLD_MS = 1000.0
 _AHEAD_MS = 2.0
 _FOLLOWED_PPM = 500.0
@@ -74,7 +76,16 @@ def _rate(seen: Observation, spec: StreamSpec, rate: Rate | None, losses: Losses
         f"{_number(rate.rate_hz)} Hz (nominal {spec.rate_hz:g}, {_percent(rate.off_percent)}); "
         f"jitter p50 {_ms(rate.jitter_p50_ms)}, p99 {_ms(rate.jitter_p99_ms)}"
     )
-    if not spec.live or abs(rate.off_percent) <= _RATE_PERCENT:
+    if not spec.live:
+        return Finding(name, "ok", detail, figures=figures)
+    came_hz = coming_hz(seen.read_counts, seen.read_arrivals_ns)
+    figures["coming_hz"] = came_hz
+    if came_hz is not None and abs(came_hz / rate.rate_hz - 1) > _COMING_PERCENT / 100:
+        # A driver that stamps by the nominal rate cannot notice that it is wrong.
+        detail += f"; but {_number(came_hz)} samples a second come"
+        remedy = f"set rate_hz: {_nice(came_hz)} if that is the sensor's rate; else look at this machine's load"
+        return Finding(name, "note", detail, remedy, figures)
+    if abs(rate.off_percent) <= _RATE_PERCENT:
         return Finding(name, "ok", detail, figures=figures)
     sending_hz = rate.rate_hz * (1 + losses.missing / (len(seen.t_ns) - 1))
     if abs(sending_hz / spec.rate_hz - 1) <= _RATE_PERCENT / 100:
@@ -125,7 +136,7 @@ def _drift(seen: Observation, spec: StreamSpec) -> Drift | None:
     if seen.clock is None or seen.clock.domain != "device":
         return None
     if seen.ticks is not None:
-        return drift_of(seen.ticks, seen.read_arrivals_ns)
+        return drift_of(seen.ticks, seen.read_arrivals_ns, rate_hz=spec.rate_hz)
     if seen.modality == "audio" and not seen.marked[1:].any():
         return drift_of(seen.read_counts, seen.read_arrivals_ns, spec.rate_hz)
     return None
@@ -199,6 +210,11 @@ def _verdicts(seen: Observation, spec: StreamSpec) -> list[Verdict]:
 
 def _number(value: float) -> str:
     return f"{value:.4g}" if value < 1000 else f"{value:.0f}"
+
+
+def _nice(rate_hz: float) -> str:
+    """To two digits, for a rate that was measured by when samples came."""
+    return f"{float(f'{rate_hz:.2g}'):g}"
 
 
 def _percent(value: float) -> str:

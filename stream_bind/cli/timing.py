@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stream_bind.clocksync import line_under
 from stream_bind.messages import IntArray
 
-__all__ = ["Delay", "Drift", "Losses", "Rate", "delay_of", "drift_of", "losses_of", "rate_of", "unwrap"]
+__all__ = ["Delay", "Drift", "Losses", "Rate", "coming_hz", "delay_of", "drift_of", "losses_of", "rate_of", "unwrap"]
 
 HOLE = 1.5
 """An interval of so many periods may hold a missing sample."""
@@ -93,6 +93,14 @@ def rate_of(t_ns: IntArray, nominal_hz: float) -> Rate | None:
     return Rate(rate_hz, 100 * (rate_hz / nominal_hz - 1), float(p50), float(p99))
 
 
+def coming_hz(counts: IntArray, arrivals_ns: IntArray) -> float | None:
+    """Samples a second of host time, whatever their stamps say. counts: (reads,) samples so far at each read's end;
+    arrivals_ns: (reads,). None for less than two reads."""
+    if len(counts) < 2 or arrivals_ns[-1] <= arrivals_ns[0]:
+        return None
+    return float(counts[-1] - counts[0]) * 1e9 / float(arrivals_ns[-1] - arrivals_ns[0])
+
+
 def delay_of(t_ns: IntArray, arrivals_ns: IntArray) -> Delay | None:
     """t_ns, arrivals_ns: (n,) each; samples of one read share their arrival. None for no samples."""
     if not len(t_ns):
@@ -142,12 +150,14 @@ def _holes(ordered: IntArray) -> list[tuple[int, int]]:
     return found
 
 
-def drift_of(ticks: IntArray, arrivals_ns: IntArray, tick_hz: float | None = None) -> Drift | None:
+def drift_of(
+    ticks: IntArray, arrivals_ns: IntArray, tick_hz: float | None = None, *, rate_hz: float | None = None
+) -> Drift | None:
     """Slope of the counter against host time, along the least delayed arrivals.
 
     ticks: (n,) as the sensor sent them, wraps included, one for each arrival: of samples that came together the newest.
-    tick_hz: what they count; None: the nearest of the usual units. None is returned where that is unclear, the counter
-    restarted, or the look was too short.
+    tick_hz: what they count; None: the nearest of the usual units and of rate_hz, the samples themselves. None is
+    returned where that is unclear, the counter restarted, or the look was too short.
     """
     counted = unwrap(ticks)
     if counted is None or len(counted) < _FEWEST_BINS:
@@ -158,7 +168,8 @@ def drift_of(ticks: IntArray, arrivals_ns: IntArray, tick_hz: float | None = Non
         return None
     if tick_hz is None:
         found_hz = float(counted[-1]) / span_s
-        tick_hz = min(_TICK_HZ, key=lambda usual: abs(np.log(found_hz / usual)))
+        units = _TICK_HZ if rate_hz is None else (*_TICK_HZ, rate_hz)
+        tick_hz = min(units, key=lambda usual: abs(np.log(found_hz / usual)))
         if abs(found_hz / tick_hz - 1) > _TICK_NEAR:
             return None
     device_s = counted / tick_hz

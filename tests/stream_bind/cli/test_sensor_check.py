@@ -99,6 +99,14 @@ def test_a_rate_that_only_losses_lower_is_not_to_be_set():
     assert "100 missing in 1 hole, the longest 505 ms" in findings["s samples"].detail
 
 
+def test_stamps_laid_at_a_wrong_nominal_rate_are_noticed_by_what_comes():
+    arrivals = T0 + np.arange(1000) * 10_000_000
+    finding = found(imu(read_arrivals_ns=arrivals, arrivals_ns=arrivals))["imu rate"]
+    assert finding.status == "note"
+    assert "but 100 samples a second come" in finding.detail
+    assert "set rate_hz: 100 " in finding.remedy
+
+
 def test_drift_is_told_with_its_error_and_too_much_of_it_is_a_note():
     ticks = np.round(np.arange(1000) * 5000 * (1 + 120e-6)).astype(np.int64)
     assert "drift +120 ±" in found(imu(ticks=ticks))["imu clock"].detail

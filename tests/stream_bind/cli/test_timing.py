@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_bind.cli.timing import delay_of, drift_of, losses_of, rate_of, unwrap
+from stream_bind.cli.timing import coming_hz, delay_of, drift_of, losses_of, rate_of, unwrap
 
 T0 = 1_772_366_400_000_000_000
 
@@ -143,6 +143,18 @@ def test_sound_drifts_by_its_samples():
 def test_a_counter_that_is_no_clock_has_no_drift(ticks):
     arrivals = T0 + np.arange(1000) * 5_000_000
     assert drift_of(ticks.astype(np.int64), arrivals) is None
+
+
+def test_a_counter_of_samples_is_a_clock_too():
+    counts = np.arange(1, 501) * 480
+    arrivals = T0 + np.round(counts / 48_000 * 1e9).astype(np.int64)
+    assert drift_of(counts, arrivals) is None
+    assert drift_of(counts, arrivals, rate_hz=48_000).tick_hz == 48_000
+
+
+def test_what_comes_is_counted_by_host_time():
+    assert coming_hz(np.array([10, 20, 30]), T0 + np.array([0, 1, 2]) * 100_000_000) == pytest.approx(100)
+    assert coming_hz(np.array([10]), np.array([T0])) is None
 
 
 def test_a_short_look_measures_no_drift():

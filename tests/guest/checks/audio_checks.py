@@ -228,12 +228,17 @@ def check_what_a_card_cannot_do_is_told_with_what_it_can() -> None:
     said = refused(microphone(rate_hz=4000))
     assert "48000" in said, said
     assert "Loopback" in said, said
-    first = microphone()
-    first.open()
-    said = refused(microphone())
-    assert "no other program holds it" in said, said
-    record(first, 0.2)
-    first.close()
+    # Not a microphone of this process: PortAudio 19.6 may take an opening that fails for a good one, and crash, while
+    # another stream runs: error codes pass through one global (PortAudio issue 278). 4 of 6 runs of 30 openings did.
+    holder = subprocess.Popen(["arecord", "-q", "-D", ADDRESS, "-f", "S16_LE", "-r", "48000", "-c", "1", "/dev/null"])
+    try:
+        state = Path("/proc/asound/Loopback/pcm1c/sub0/status")
+        wait_until(lambda: "RUNNING" in state.read_text(), 15, "the card to be held")
+        said = refused(microphone())
+        assert "no other program holds it" in said, said
+    finally:
+        holder.kill()
+        holder.wait()
 
 
 def check_the_card_is_listed_by_its_lasting_name() -> None:

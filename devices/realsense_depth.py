@@ -12,9 +12,10 @@ from pydantic import ConfigDict, Field, model_validator
 from devices.base import Found
 from devices.depth_counts import FrameNumbers, depth_chunk
 from devices.pacing import RecordingConfig
-from devices.realsense_camera import Attached, DepthFrame, Opened, Wanted, attached, choose, load_sdk, offers
+from devices.realsense_camera import DepthFrame, Opened, Wanted, offers
 from devices.realsense_file import TICK_MODULUS, RealsenseFile, device_us
 from devices.realsense_options import Settings
+from devices.realsense_sdk import Attached, attached, choose, load_sdk
 from stream_bind.clock import Clock
 from stream_bind.clocksync import ClockFit
 from stream_bind.errors import DeviceError

@@ -8,8 +8,9 @@ from typing import Any
 
 from devices.depth_counts import FrameNumbers, depth_chunk
 from devices.pacing import Pacer, RecordingConfig
-from devices.realsense_camera import DepthFrame, Opened, load_recording, load_sdk
+from devices.realsense_camera import DepthFrame, Opened
 from devices.realsense_options import Settings
+from devices.realsense_sdk import load_recording, load_sdk
 from devices.recording import check_file
 from stream_bind.clock import Clock
 from stream_bind.errors import DeviceError, EndOfStream

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices import realsense_camera, realsense_depth
-from devices.realsense_camera import Attached, choose
+from devices import realsense_camera, realsense_depth, realsense_sdk
 from devices.realsense_depth import RealsenseDepth, RealsenseDepthConfig
 from devices.realsense_options import Settings, apply_settings
+from devices.realsense_sdk import Attached, choose
 from stream_bind.clock import Clock, ManualClock, SystemClock
 from stream_bind.errors import DeviceError, EndOfStream
 from stream_bind.messages import Chunk, Intrinsics
@@ -679,7 +679,7 @@ def test_a_missing_sdk_is_named_with_the_command_that_brings_it(
     def fail(name: str) -> Any:
         raise error
 
-    monkeypatch.setattr(realsense_camera, "importlib", SimpleNamespace(import_module=fail))
+    monkeypatch.setattr(realsense_sdk, "importlib", SimpleNamespace(import_module=fail))
     with pytest.raises(DeviceError, match=mend) as caught:
         build().open()
     assert caught.value.permanent

@@ -210,17 +210,17 @@ class Opened:
         )
 
     def _fault(self, error: RuntimeError) -> DeviceError:
-        words = words(error)
+        said = words(error)
         if not self.is_attached():
             return DeviceError(f"{self._name}: was unplugged; it will be opened again")
-        if "busy" in words.lower():
+        if "busy" in said.lower():
             return DeviceError(f"{self._name}: is in use by another program; end that one, or name another camera")
-        if "permission" in words.lower() or "access" in words.lower():
+        if "permission" in said.lower() or "access" in said.lower():
             return DeviceError(
-                f"{self._name}: may not be opened: {words}; install librealsense's 99-realsense-libusb.rules in "
+                f"{self._name}: may not be opened: {said}; install librealsense's 99-realsense-libusb.rules in "
                 f"/etc/udev/rules.d and plug it in again"
             )
-        return DeviceError(f"{self._name}: failed: {words}; unplug it and plug it in again")
+        return DeviceError(f"{self._name}: failed: {said}; unplug it and plug it in again")
 
 
 def short(value: float) -> float:

@@ -552,6 +552,41 @@ def test_a_size_it_does_not_offer_is_answered_with_those_it_does(
     assert not caught.value.permanent
 
 
+def test_a_sensor_that_does_not_open_is_one_sentence_and_tried_again(camera: SoftCamera) -> None:
+    camera.sensor.open(camera.depth)
+    with pytest.raises(DeviceError, match=r"SN123: failed: .*already opened!; unplug it") as caught:
+        build().open()
+    assert not caught.value.permanent
+    camera.sensor.close()
+    opened(camera, SystemClock()).close()
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("xioctl(VIDIOC_S_FMT) failed, errno=16 Last Error: Device or resource busy", "in use by another program"),
+        ("failed to open usb interface: 0, error: RS2_USB_STATUS_ACCESS", "99-realsense-libusb.rules"),
+        ("Frame processing\nhas failed", "failed: Frame processing has failed; unplug it"),
+    ],
+)
+def test_what_the_sdk_says_is_told_with_what_to_do(said: str, words: str, camera: SoftCamera) -> None:
+    device = opened(camera, SystemClock())
+    sensor = device._source._sensor  # type: ignore[union-attr]
+    assert sensor is not None
+
+    def fail(timeout_ms: int) -> Any:
+        raise RuntimeError(said)
+
+    sensor._queue = SimpleNamespace(try_wait_for_frame=fail, poll_for_frame=lambda: None)
+    with pytest.raises(DeviceError, match=words) as caught:
+        device.read(0.1)
+    assert not caught.value.permanent
+    camera.connected = False
+    with pytest.raises(DeviceError, match="unplugged"):
+        device.read(0.1)
+    device.close()
+
+
 def test_depth_can_be_seen_from_the_colour_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     camera = SoftCamera(colour=True)
     attach(monkeypatch, camera)

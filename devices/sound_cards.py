@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SoundCard", "find_card", "sound_cards"]
+__all__ = ["SoundCard", "find_card", "sound_cards", "why_closed"]
 
 PROC = Path("/proc/asound")
 BY_ID = Path("/dev/snd/by-id")
@@ -52,3 +52,19 @@ def find_card(wanted: str, cards: list[SoundCard]) -> tuple[int | None, str] | N
     numbers = [card.number for card in cards if match[1] in {card.id, str(card.number)}]
     number = numbers[0] if numbers else None
     return number, f"(hw:{number},{match[2] or 0})"
+
+
+def why_closed(name: str, proc: Path = PROC) -> str:
+    """Why the card behind PortAudio's name for it ("... (hw:1,0)") would not open now; empty where it would, or where
+    the name is no card's."""
+    match = re.search(r"\(hw:(\d+),(\d+)\)$", name)
+    if match is None or not proc.is_dir():
+        return ""
+    parts = sorted((proc / f"card{match[1]}" / f"pcm{match[2]}c").glob("sub*/status"))
+    if not parts:
+        return "its card is gone"
+    try:
+        free = any(part.read_text().startswith("closed") for part in parts)
+    except OSError:  # pulled out this moment
+        return "its card is gone"
+    return "" if free else "another program holds it"

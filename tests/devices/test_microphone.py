@@ -18,7 +18,7 @@ import devices.sound_intake
 from devices.adc_clock import AdcClock
 from devices.microphone import Microphone, MicrophoneConfig
 from devices.portaudio import Call, PortAudio, SoundInput, Stuck
-from devices.sound_cards import SoundCard, find_card, sound_cards
+from devices.sound_cards import SoundCard, find_card, sound_cards, why_closed
 from devices.sound_inputs import choose_input, found_inputs
 from devices.sound_server import SoundServer, Source
 from stream_bind.clock import ManualClock
@@ -500,6 +500,17 @@ def test_cards_are_read_from_the_kernel_and_known_by_their_links(tmp_path: Path)
     assert sound_cards(tmp_path / "nothing") == []
 
 
+def test_a_card_that_is_gone_or_held_is_known_without_opening_it(tmp_path: Path) -> None:
+    status = tmp_path / "card1" / "pcm0c" / "sub0" / "status"
+    status.parent.mkdir(parents=True)
+    status.write_text("closed\n")
+    assert why_closed("USB PnP: Audio (hw:1,0)", tmp_path) == ""
+    assert why_closed("pulse", tmp_path) == ""
+    assert why_closed("USB PnP: Audio (hw:2,0)", tmp_path) == "its card is gone"
+    status.write_text("state: RUNNING\nowner_pid   : 77\n")
+    assert why_closed("USB PnP: Audio (hw:1,0)", tmp_path) == "another program holds it"
+
+
 class Library:
     """sounddevice, as far as listing goes."""
 
@@ -545,6 +556,17 @@ def test_the_list_is_read_anew_only_while_no_stream_of_the_process_is_open(porta
     assert names() == ["mic of list 2"]
     portaudio.close(stream)
     assert names() == ["mic of list 3"]
+
+
+def test_beside_a_running_stream_nothing_is_opened_that_would_fail(
+    portaudio: PortAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.portaudio.why_closed", lambda name: "its card is gone")
+    settings = SimpleNamespace(rate_hz=1, channels=1, dtype="int16", block=1, latency_s=0)
+    open_one = lambda: portaudio.open(lambda them: them[0], lambda it: settings, print, print)  # type: ignore[arg-type, return-value]  # noqa: E731
+    open_one()  # the first may try: nobody else would go down with it
+    with pytest.raises(DeviceError, match="its card is gone"):
+        open_one()
 
 
 def test_a_device_missing_from_the_list_is_looked_for_in_a_new_one(portaudio: PortAudio) -> None:

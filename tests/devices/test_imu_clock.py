@@ -28,9 +28,7 @@ def batched(true_ns: Int, batch_ns: int) -> list[tuple[slice, int]]:
     """The samples as an adapter delivers them that hands over its bytes every batch_ns."""
     due = -(-(true_ns - true_ns[0] + 1) // batch_ns)
     edges = [0, *(np.flatnonzero(np.diff(due)) + 1).tolist(), len(true_ns)]
-    return [
-        (slice(a, b), int(true_ns[0] + due[a] * batch_ns)) for a, b in pairwise(edges) if b > a
-    ]
+    return [(slice(a, b), int(true_ns[0] + due[a] * batch_ns)) for a, b in pairwise(edges) if b > a]
 
 
 def test_batches_of_16_ms_do_not_show_in_stamps_from_device_time() -> None:

@@ -427,6 +427,54 @@ def test_stereo_is_built_of_the_pair_at_the_wanted_size_and_rate() -> None:
         build(dai, pipeline, wanted, "x")
 
 
+@pytest.mark.parametrize(("protocol", "err_ns"), [("X_LINK_USB_VSC", 200_000), ("X_LINK_TCP_IP", 500_000)])
+def test_a_started_camera_tells_its_error_and_its_stored_calibration(
+    protocol: str, err_ns: int, camera: HostCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dai = load_sdk()
+    device, pipeline = MagicMock(spec=dai.Device), MagicMock(spec=dai.Pipeline)
+    device.getDeviceInfo.return_value = SimpleNamespace(protocol=SimpleNamespace(name=protocol))
+    stored = dai.CalibrationHandler()
+    stored.setCameraIntrinsics(dai.CameraBoardSocket.CAM_C, [[100, 0, 64], [0, 100, 40], [0, 0, 1]], 128, 80)
+    device.readCalibration.return_value = stored
+    device.isClosed.return_value = False
+    depth = MagicMock(spec=dai.Node.Output)
+    monkeypatch.setattr(
+        oak_camera,
+        "load_sdk",
+        lambda: SimpleNamespace(
+            Device=lambda info: device,
+            Pipeline=lambda device: pipeline,
+            CameraBoardSocket=dai.CameraBoardSocket,
+            CameraExposureOffset=dai.CameraExposureOffset,
+        ),
+    )
+    monkeypatch.setattr(oak_camera, "build", lambda *told: (depth, 0.001))
+    depth.createOutputQueue.return_value.get.return_value = camera.frame(3, calibrated=False)
+    running = oak_camera.start(info("SN1"), Wanted("stereo", 64, 40, 20.0, "CAM_B", "CAM_C", None), "x")
+    pipeline.start.assert_called_once_with()
+    frame = running.next(0.1)
+    assert frame is not None
+    assert (frame.number, running.err_ns) == (3, err_ns)
+    assert running.intrinsics == Intrinsics(WIDTH, HEIGHT, 50.0, 50.0, 32.0, 20.0)
+    assert running.is_alive()
+    running.stop()
+    pipeline.stop.assert_called_once_with()
+    device.close.assert_called_once_with()
+
+
+def test_time_of_flight_is_built_at_the_wanted_rate() -> None:
+    dai = load_sdk()
+    node = MagicMock(spec=dai.node.ToF)
+    node.build.return_value = node
+    pipeline = MagicMock(spec=dai.Pipeline)
+    pipeline.create.return_value = node
+    depth, unit = build(dai, pipeline, Wanted("tof", 640, 400, 20.0, "CAM_B", "CAM_C", None), "x")
+    pipeline.create.assert_called_once_with(dai.node.ToF)
+    node.build.assert_called_once_with(fps=20.0)
+    assert (depth, unit) == (node.depth, 0.001)
+
+
 def test_a_camera_that_does_not_start_is_let_go_and_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     device = MagicMock()
     pipeline = MagicMock(side_effect=RuntimeError("Failed to boot\n device: X_LINK_TIMEOUT"))

@@ -531,6 +531,17 @@ def test_two_cameras_and_none_named_lists_both() -> None:
         choose([], None, "x")
 
 
+def test_cameras_are_listed_by_number_and_those_without_depth_are_not() -> None:
+    rs = sdk()
+    tracker = rs.software_device()
+    tracker.add_sensor("Motion Module")
+    cameras = [SoftCamera(serial="222"), SoftCamera(serial="111")]
+    devices = [cameras[0].device, tracker, cameras[1].device]
+    context = SimpleNamespace(query_devices=lambda: devices)
+    found = realsense_sdk.attached(SimpleNamespace(camera_info=rs.camera_info, context=lambda: context))
+    assert [(one.serial, one.name, one.usb) for one in found] == [("111", "Soft D400", ""), ("222", "Soft D400", "")]
+
+
 def test_without_a_camera_the_real_sdk_finds_none_and_says_what_to_do() -> None:
     if RealsenseDepth.discover():
         pytest.skip("a RealSense camera is attached")
@@ -728,7 +739,8 @@ def test_an_sdk_that_hangs_in_stop_is_left_behind(camera: SoftCamera, monkeypatc
     assert sensor is not None
     release = threading.Event()
     inner = sensor._started
-    sensor._started = [SimpleNamespace(stop=release.wait, close=lambda: None)]
+    broken = SimpleNamespace(stop=lambda: sdk().frame_queue(0).wait_for_frame(1), close=lambda: None)
+    sensor._started = [broken, SimpleNamespace(stop=release.wait, close=lambda: None)]
     began = time.monotonic()
     device.close()
     assert time.monotonic() - began < 2.0

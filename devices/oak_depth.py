@@ -27,7 +27,7 @@ _Socket = Literal["CAM_A", "CAM_B", "CAM_C", "CAM_D", "CAM_E", "CAM_F"]
 class OakDepthConfig(BaseModel):
     """A Luxonis OAK camera with a stereo pair or a time-of-flight sensor."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
     type: Literal["oak_depth"] = "oak_depth"
     """The device type, always "oak_depth"."""

@@ -35,7 +35,7 @@ _COMMON = [(640, 480), (848, 480), (640, 360), (480, 270)]
 class RealsenseDepthConfig(RecordingConfig):
     """A RealSense camera, or a file that the SDK recorded (to which start_time, rate and loop belong)."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
 
     type: Literal["realsense_depth"] = "realsense_depth"
     """The device type, always "realsense_depth"."""

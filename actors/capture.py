@@ -27,6 +27,7 @@ from actors.transport import (
     each,
     incarnation,
 )
+from devices.base import TALLIES
 from stream_bind.adjust import Adjust
 from stream_bind.clock import Clock
 from stream_bind.messages import Clip, Notice
@@ -76,7 +77,7 @@ class _Sensor:
     def health(self) -> dict[str, Any]:
         """What the device says of itself; {} for one that counts nothing and is there."""
         counters = getattr(self.device, "counters", None) or {}
-        told: dict[str, Any] = {"counters": {name: int(n) for name, n in counters.items() if n}}
+        told: dict[str, Any] = {"counters": {name: int(n) for name, n in counters.items() if n and name not in TALLIES}}
         return told | {"away": self.reader.away}
 
     def calibration(self) -> dict[str, Any] | None:

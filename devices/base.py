@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from stream_bind.messages import Chunk, StreamSpec
 
-__all__ = ["Counting", "Device", "Discoverable", "Found"]
+__all__ = ["TALLIES", "Counting", "Device", "Discoverable", "Found"]
 
 
 @runtime_checkable
@@ -34,6 +34,10 @@ class Device(Protocol):
 
     def close(self) -> None:
         """Let go of everything. Never raises, may be called twice."""
+
+
+TALLIES = frozenset({"bytes", "packets", "samples", "frames", "lines", "blocks", "other_packets", "other_lines"})
+"""Counters of what went as it should, for comparison; no trouble."""
 
 
 @runtime_checkable

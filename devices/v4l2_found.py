@@ -94,7 +94,7 @@ def _suited(one: NodeInfo, offers: list[_Offer]) -> tuple[str, str, dict[str, An
         settings = {"modality": "depth", **_size(best), "depth_unit_m": 0.001}
         warnings = ["depth_unit_m is a guess: hold the camera before a wall at a known distance"]
         if one.vendor == _REALSENSE_VENDOR:
-            warnings.append("type: realsense reads its unit and calibration from the camera itself")
+            warnings.append("type: realsense_depth reads its unit and calibration from the camera itself")
         return "v4l2_camera", "depth", settings, warnings
     colour = [offer for offer in offers if offer.fourcc in COLOUR]
     if offers and not colour:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.base import TALLIES
 from stream_bind.cli.finding import Finding, Status
 from stream_bind.cli.motion import judge_motion
 from stream_bind.cli.observation import Observation
@@ -27,8 +28,6 @@ _FOLLOWED_PPM = 500.0
 """What clocksync.MAX_PPM lets a clock differ."""
 _VAGUE_PPM = 300.0
 """A drift known no better than this says nothing: crystals stay within 200."""
-_TALLIES = frozenset({"bytes", "packets", "samples", "frames", "lines", "blocks", "other_packets", "other_lines"})
-"""Counters of what went well."""
 _LOSSES = ("dropped", "damaged", "lost", "overflow", "stall", "bad_packets", "stuck")
 
 
@@ -177,7 +176,7 @@ def _samples(seen: Observation, spec: StreamSpec, losses: Losses) -> Finding:
         parts.append("none missing")
     parts += [f"{losses.backwards:,} back in time"] if losses.backwards else []
     parts += [f"{losses.repeated:,} stamped twice"] if losses.repeated else []
-    told = {key: value for key, value in counters.items() if key not in _TALLIES}
+    told = {key: value for key, value in counters.items() if key not in TALLIES}
     parts += [f"{value:,} {key.replace('_', ' ')}" for key, value in told.items()]
     if seen.ended:
         parts.append("the recording ended")

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from devices.depth_counts import to_metres
+from devices.ffmpeg_source import FfmpegSource
+from devices.http_body import HttpBody
+from devices.mjpeg_source import MjpegSource
+from devices.pixels import BrokenFrame
+from devices.stream_clock import StreamClock
+from devices.stream_picture import Picture, PictureSource
+from devices.thermal_frames import implausible
 from stream_bind.clock import Clock
-from stream_bind.clocksync import ClockFit
 from stream_bind.errors import DeviceError
-from stream_bind.messages import Chunk, ClockInfo, StreamSpec
+from stream_bind.messages import Chunk, Raw, StreamSpec
 from stream_bind.registry import register_device
 
 __all__ = ["VideoStream", "VideoStreamConfig"]
 
 logger = logging.getLogger(__name__)
 
-_NO_PTS_FORMATS = {"mpjpeg", "mjpeg", "image2pipe", "jpeg_pipe"}
-"""Formats without time stamps: FFmpeg counts their frames at 25 a second, whatever the camera does."""
-_SETTLE_NS = 3_000_000_000
-"""Longest opening burst (an RTSP server sends about 30 old frames at once: measured, 0.85 s)."""
+_OLD_NS = 1_000_000_000
+"""A picture taken in at the opening and read later than this is not worth a window that closed long ago."""
 
 
 class VideoStreamConfig(BaseModel):
@@ -36,18 +42,31 @@ class VideoStreamConfig(BaseModel):
     """The device type, always "video_stream"."""
     url: str
     """Where the camera is: rtsp://, http:// (motion JPEG), tcp://, udp://, ... ; it may hold user:password@."""
+    modality: Literal["vision", "depth", "thermal"] = "vision"
+    """Colour pictures, or 16-bit counts of depth or temperature (gray16le, such as FFV1 in NUT)."""
+    depth_unit_m: float | None = Field(default=None, gt=0, le=1)
+    """Depth: metres per count, which the stream does not say (0.001 for most cameras)."""
+    scale_k: float | None = Field(default=None, gt=0, le=10)
+    """Thermal: kelvin per count, such as 0.01."""
+    offset_k: float = Field(default=0.0, ge=0, le=1000)
+    """Thermal: kelvin at 0 counts, such as 273.15 where counts are degrees Celsius."""
     rate_hz: float = Field(default=30.0, gt=0, le=1000)
     """Frames per second the camera is set to; a stream does not say it reliably."""
-    time: Literal["auto", "presentation", "arrival"] = "auto"
-    """Where stamps come from: the stream's own clock fitted to host time, or arrival; auto asks whether it has one."""
+    time: Literal["auto", "presentation", "header", "sender", "arrival"] = "auto"
+    """Where stamps come from: the stream's own clock fitted to host time (presentation; header: that of motion JPEG),
+    the camera's own UNIX time, believed (sender), or arrival; auto: presentation where there is one, or arrival."""
+    timestamp_header: str = Field(default="X-Timestamp", pattern=r"^[A-Za-z0-9-]+$")
+    """Motion JPEG: the header of each picture that holds its time in seconds, for time: header and time: sender."""
     transport: Literal["tcp", "udp"] = "tcp"
     """RTSP: how pictures travel; tcp loses none."""
-    open_timeout_s: float = Field(default=5.0, gt=0)
-    """How long to wait for the camera when it is opened."""
-    stall_timeout_s: float = Field(default=2.0, gt=0)
+    open_timeout_s: float = Field(default=5.0, gt=0, le=600)
+    """How long to wait for the camera, and then for its first picture, when it is opened."""
+    stall_timeout_s: float = Field(default=2.0, gt=0, le=600)
     """Silence after which the connection is given up."""
     upright: bool = True
     """Turn frames by the stream's rotation mark, where it has one."""
+    verify_tls: bool = True
+    """https: refuse a camera whose certificate no authority vouches for; most cameras make their own."""
 
     @field_validator("url")
     @classmethod
@@ -56,14 +75,28 @@ class VideoStreamConfig(BaseModel):
             raise ValueError("is no URL; write rtsp://host/path or http://host/path, or use video_file for a file")
         return value
 
+    @model_validator(mode="after")
+    def _makes_sense(self) -> VideoStreamConfig:
+        if self.modality == "depth" and self.depth_unit_m is None:
+            raise ValueError("depth_unit_m is needed for depth: metres per count, such as 0.001; makers differ by ten")
+        if self.modality == "thermal" and self.scale_k is None:
+            raise ValueError("scale_k is needed for thermal: kelvin per count, such as 0.01 (and offset_k)")
+        if self.modality != "depth" and self.depth_unit_m is not None:
+            raise ValueError("depth_unit_m is a setting of modality depth")
+        if self.modality != "thermal" and (self.scale_k is not None or self.offset_k):
+            raise ValueError("scale_k and offset_k are settings of modality thermal")
+        if self.stall_timeout_s < 2 / self.rate_hz:
+            raise ValueError(f"stall_timeout_s must be at least two frames: {2 / self.rate_hz:g} s")
+        return self
 
-@register_device("video_stream", config=VideoStreamConfig, modalities=("vision",))
+
+@register_device("video_stream", config=VideoStreamConfig, modalities=("vision", "depth", "thermal"))
 class VideoStream:
-    """uint8 RGB frames, one a read.
+    """One frame a chunk: uint8 RGB, float32 metres (NaN where there is no measurement), or float32 kelvin.
 
-    FFmpeg cannot be interrupted and resumed, so a read of a silent camera lasts up to stall_timeout_s, whatever its
-    timeout says, and ends in a DeviceError. It must be read all the time: FFmpeg and the sockets keep old frames.
-    `bad_packets` counts what could not be decoded, `burst_frames` the old frames a server sent at the opening.
+    Motion JPEG is read from a socket of our own, all else by FFmpeg, whose packets a thread takes in (packet_pump.py).
+    Counts bad_packets, burst_frames (old ones sent at the opening), stale_frames (waited in a queue, and nothing says
+    when they were taken), dropped_frames (not read in time), unstamped_frames, stalls and reopened.
     """
 
     def __init__(self, config: VideoStreamConfig, stream_id: str, clock: Clock) -> None:
@@ -72,134 +105,209 @@ class VideoStream:
         self._clock = clock
         # Passwords stay out of logs.
         self._name = "video_stream " + re.sub(r"//[^/@]*@", "//***@", config.url)
-        self._container: Any = None
-        self._av: Any = None
-        self._frames: Iterator[Any] | None = None
+        self._counters: Counter[str] = Counter(
+            bad_packets=0, burst_frames=0, stale_frames=0, dropped_frames=0, unstamped_frames=0, stalls=0, reopened=0
+        )
+        self._stamps = StreamClock(self._name, self._counters)
+        self._source: PictureSource | None = None
+        self._first: Picture | None = None
         self._size: tuple[int, int] | None = None
-        self._fit: ClockFit | None = None
-        self._gap = False
-        self.bad_packets = 0
-        self.burst_frames = 0
+        http = config.url.startswith(("http://", "https://"))  # most likely motion JPEG; known once it is open
+        self._domain = "host" if config.time == "arrival" or (config.time == "auto" and http) else "device"
+        self._gap = self._reading = self._opened_before = self._believed = False
+        self._silent_s = 0.0
 
     @property
     def spec(self) -> StreamSpec:
+        config = self._config
+        size = self._size or (-1, -1)
+        vision = config.modality == "vision"
         return StreamSpec(
             id=self._id,
-            modality="vision",
-            rate_hz=self._config.rate_hz,
-            shape=(*(self._size or (-1, -1)), 3),
-            dtype="uint8",
-            unit="rgb8",
-            max_delay_s=max(1.0, 3 / self._config.rate_hz),
-            domain="host" if self._config.time == "arrival" else "device",
+            modality=config.modality,
+            rate_hz=config.rate_hz,
+            shape=(*size, 3) if vision else size,
+            dtype="uint8" if vision else "float32",
+            unit={"vision": "rgb8", "depth": "m", "thermal": "K"}[config.modality],
+            max_delay_s=max(1.0, 3 / config.rate_hz),
+            domain=self._domain,
         )
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        return dict(self._counters)
 
     def open(self) -> None:
         self.close()
-        import av
-
-        av.logging.set_level(av.logging.PANIC)
-        self._av = av
-        config = self._config
-        rtsp: dict[str, str] = {"rtsp_transport": config.transport} if config.url.startswith("rtsp") else {}
         try:
-            self._container = av.open(config.url, options=rtsp, timeout=(config.open_timeout_s, config.stall_timeout_s))
-            tracks = self._container.streams.video
-            if not tracks:
-                raise DeviceError(f"{self._name}: carries no video; wanted a camera's stream")
-            self._open_track(tracks[0])
+            self._source = source = self._connect()
+            self._first = self._wait_for_first(source)
+            pixels = self._decode(self._first)
+            if pixels is None:
+                raise DeviceError(f"{self._name}: its first picture is broken; it will be opened again")
+            self._size = self._size or (pixels.shape[0], pixels.shape[1])
+            source.size = self._size
+            self._choose_time(source)
         except DeviceError:
             self.close()
             raise
-        except (av.FFmpegError, OSError, ValueError) as error:
-            self.close()
-            unknown = isinstance(error, av.error.ProtocolNotFoundError)
-            raise DeviceError(
-                f"{self._name}: cannot be opened: {self._words(error)}; check the address, and that the camera is on",
-                permanent=unknown,
-            ) from error
-
-    def _open_track(self, track: Any) -> None:
-        track.codec_context.thread_count = 1
-        self._frames = self._decode(track)
-        frame = next(self._frames)
-        picture = self._picture(frame)
-        self._size = self._size or (picture.shape[0], picture.shape[1])
-        own_clock = self._container.format.name not in _NO_PTS_FORMATS
-        wanted = own_clock if self._config.time == "auto" else self._config.time == "presentation"
-        self._fit = ClockFit(float(1 / frame.time_base)) if wanted and frame.time_base else None
-        self._opened_ns = self._clock.monotonic_ns()
-        self._last: tuple[int, int] | None = None
-        self._settled = self._fit is None
+        self._counters["reopened"] += self._opened_before
+        self._opened_before = True
         logger.info("%s: %s is open, %dx%d", self._id, self._name, self._size[1], self._size[0])
 
     def read(self, timeout_s: float) -> Chunk | None:
-        if self._frames is None:
+        source = self._source
+        if source is None:
             raise DeviceError(f"{self._name}: read before open; open the device first")
         end_ns = self._clock.monotonic_ns() + round(timeout_s * 1e9)
         while True:
-            frame = next(self._frames)
-            now_ns = self._clock.unix_ns()
-            if self._settle(frame, now_ns):
-                break
+            picture = self._next(source, max(0, end_ns - self._clock.monotonic_ns()) / 1e9)
+            if picture is None:
+                return None
+            chunk = self._chunk(picture)
+            if chunk is not None:
+                return chunk
             if self._clock.monotonic_ns() >= end_ns:
                 return None
-        if self._fit is not None and frame.pts is not None:
-            t_ns = self._fit.stamp([frame.pts], now_ns)
-            clock = self._fit.clock
-        else:
-            t_ns, clock = np.array([now_ns], dtype=np.int64), ClockInfo("host", 0)
-        chunk = Chunk(self._picture(frame)[None], t_ns, self._gap, clock)
-        self._gap = False
-        return chunk
 
     def close(self) -> None:
-        container, self._container, self._frames = self._container, None, None
-        self._gap = False
-        if container is not None:
-            try:
-                container.close()
-            except Exception as error:  # FFmpeg's parting words about a dead connection help nobody
-                logger.debug("%s: closing: %s", self._id, error)
+        source, self._source, self._first = self._source, None, None
+        self._gap = self._reading = False
+        self._silent_s = 0.0
+        if source is not None:
+            source.close()
 
-    def _decode(self, track: Any) -> Iterator[Any]:
-        """Frames; DeviceError when the stream ends or stalls."""
-        container = self._container
-        try:
-            for packet in container.demux(track):
-                try:
-                    frames = packet.decode()
-                except self._av.error.InvalidDataError:
-                    self.bad_packets += 1
-                    self._gap = True
-                    continue
-                yield from frames
-        except self._av.error.ExitError as error:
+    def _connect(self) -> PictureSource:
+        config = self._config
+        if config.url.startswith(("http://", "https://")) and config.modality == "vision":
+            body = HttpBody(self._name, config.url, config.open_timeout_s, verify_tls=config.verify_tls)
+            kind = body.content_type.lower()
+            if kind.startswith("multipart/"):
+                header = config.timestamp_header if config.time in {"header", "sender"} else ""
+                return MjpegSource(self._name, body, self._clock, self._counters, rate_hz=config.rate_hz, header=header)
+            body.close()
+            if kind.startswith("image/"):
+                raise DeviceError(
+                    f"{self._name}: sends a single picture ({kind.split(';')[0]}); wanted a stream of them, which most "
+                    f"cameras have under another path; see the camera's manual",
+                    permanent=True,
+                )
+            if kind.startswith("text/html"):
+                raise DeviceError(
+                    f"{self._name}: sends a web page; wanted a stream of pictures, which the camera has under another "
+                    f"path; see its manual"
+                )
+        return FfmpegSource(
+            self._name,
+            config.url,
+            self._clock,
+            self._counters,
+            transport=config.transport,
+            open_timeout_s=config.open_timeout_s,
+            stall_timeout_s=config.stall_timeout_s,
+            sixteen_bit=config.modality != "vision",
+            upright=config.upright,
+        )
+
+    def _wait_for_first(self, source: PictureSource) -> Picture:
+        picture = source.take(self._config.open_timeout_s)
+        if picture is None:
+            raise DeviceError(
+                f"{self._name}: cannot be opened: no whole picture in {self._config.open_timeout_s:g} s; check that "
+                f"the camera is on; where it sends key frames more rarely, raise open_timeout_s"
+            )
+        return picture
+
+    def _choose_time(self, source: PictureSource) -> None:
+        wanted = self._config.time
+        mjpeg = isinstance(source, MjpegSource)
+        if wanted == "header" and not mjpeg:
+            raise DeviceError(
+                f"{self._name}: has no header with each picture, since it is no motion JPEG over HTTP; wanted by time: "
+                f"header; set time: auto",
+                permanent=True,
+            )
+        if wanted == "presentation" and (mjpeg or not source.tick_hz):
+            raise DeviceError(
+                f"{self._name}: has no clock of its own, as motion JPEG has none; wanted by time: presentation; set "
+                f"time: auto",
+                permanent=True,
+            )
+        arrival = wanted == "arrival" or not source.tick_hz
+        if wanted == "sender":
+            self._stamps.opened("sender")
+        elif arrival:
+            self._stamps.opened("arrival")
+        else:
+            self._stamps.opened("fit", source.tick_hz)
+        self._domain = "host" if arrival and wanted != "sender" else "device"
+
+    def _next(self, source: PictureSource, timeout_s: float) -> Picture | None:
+        """The next picture; DeviceError once none came for stall_timeout_s in which we listened."""
+        first, self._first = self._first, None
+        if not self._reading:
+            self._reading = True
+            source.started()
+        if first is not None:
+            if self._clock.unix_ns() - first.seen.arrived_ns < _OLD_NS:
+                return first
+            self._gap = True
+        began_ns = self._clock.monotonic_ns()
+        picture = source.take(timeout_s)
+        # Counted while we listen: a reader that does not come makes no camera silent.
+        self._silent_s = 0.0 if picture is not None else self._silent_s + (self._clock.monotonic_ns() - began_ns) / 1e9
+        if self._silent_s >= self._config.stall_timeout_s:
+            self._counters["stalls"] += 1
             raise DeviceError(
                 f"{self._name}: stalled: no picture for {self._config.stall_timeout_s:g} s; it will be opened again"
-            ) from error
-        except (self._av.FFmpegError, OSError) as error:
-            raise DeviceError(f"{self._name}: lost: {self._words(error)}; it will be opened again") from error
-        raise DeviceError(f"{self._name}: the camera ended the stream; it will be opened again")
+            )
+        return picture
 
-    def _settle(self, frame: Any, now_ns: int) -> bool:
-        """Whether the opening burst is over: its frames are old, and arrive faster than they were taken."""
-        if self._settled or self._fit is None or frame.pts is None:
-            return True
-        pts_ns = round(frame.pts * frame.time_base * 1_000_000_000)
-        last, self._last = self._last, (pts_ns, now_ns)
-        in_time = last is not None and now_ns - last[1] >= (pts_ns - last[0]) / 2
-        self._settled = in_time or self._clock.monotonic_ns() - self._opened_ns > _SETTLE_NS
-        self.burst_frames += not self._settled
-        return self._settled
+    def _chunk(self, picture: Picture) -> Chunk | None:
+        """One frame; None for one that cannot be stamped or decoded, which leaves a gap."""
+        self._gap |= picture.gap
+        stamped = self._stamps.stamp(picture.seen)
+        pixels = self._decode(picture) if stamped is not None else None
+        if stamped is None or pixels is None:
+            self._gap = True
+            return None
+        t_ns, clock = stamped
+        gap, self._gap = self._gap, False
+        data, raw = self._measure(pixels, picture.jpeg)
+        tick = picture.seen.tick
+        ticks = None if tick is None else np.array([tick], np.int64)
+        return Chunk(data[None], np.array([t_ns], np.int64), gap, clock, ticks, raw)
 
-    def _picture(self, frame: Any) -> NDArray[np.uint8]:
-        turns = round(frame.rotation / 90) % 4 if self._config.upright else 0
-        height, width = self._size or (0, 0)
-        if turns % 2:
-            height, width = width, height
-        picture = frame.to_ndarray(format="rgb24", width=width or frame.width, height=height or frame.height)
-        return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+    def _decode(self, picture: Picture) -> NDArray[Any] | None:
+        try:
+            pixels = picture.pixels()
+        except BrokenFrame as broken:
+            self._counters[broken.counter] += 1
+            return None
+        if self._config.modality != "vision" and self._size is not None and pixels.shape != self._size:
+            raise DeviceError(
+                f"{self._name}: its pictures changed from {self._size[1]}x{self._size[0]} to "
+                f"{pixels.shape[1]}x{pixels.shape[0]}; measurements are not resized; set the camera back"
+            )
+        return pixels
 
-    def _words(self, error: Exception) -> str:
-        return str(getattr(error, "strerror", None) or type(error).__name__)
+    def _measure(self, pixels: NDArray[Any], jpeg: bytes | None) -> tuple[NDArray[Any], Raw | None]:
+        """Data in the stream's unit, and what the camera sent."""
+        config = self._config
+        if config.depth_unit_m is not None:
+            return to_metres(pixels, config.depth_unit_m), Raw(pixels[None], "16UC1", config.depth_unit_m)
+        if config.scale_k is not None:
+            self._warn_of_scale(pixels, config.scale_k)
+            kelvin = pixels * np.float32(config.scale_k) + np.float32(config.offset_k)
+            kelvin[kelvin == 0] = np.nan
+            return kelvin, Raw(pixels[None], "mono16", config.scale_k, config.offset_k)
+        return pixels, None if jpeg is None else Raw([jpeg], "jpeg")
+
+    def _warn_of_scale(self, counts: NDArray[np.uint16], scale_k: float) -> None:
+        if self._believed:
+            return
+        self._believed = True
+        shifted = np.clip(counts + round(self._config.offset_k / scale_k), 0, 65535).astype(np.uint16)
+        problem = implausible(shifted, scale_k)
+        if problem:
+            logger.warning("%s: %s: %s; check scale_k and offset_k", self._id, self._name, problem)

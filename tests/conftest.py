@@ -8,9 +8,11 @@ cannot pass by lacking things.
 from __future__ import annotations
 
 import ctypes.util
+import functools
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -28,6 +30,20 @@ def _has_qemu() -> bool:
         shutil.which(name, path=path)
         for name in ("qemu-system-x86_64", "busybox", "cpio", "modprobe", "depmod", "zstd")
     )
+
+
+def _has_gst_rtsp() -> bool:
+    """GStreamer's RTSP server and x264, by the system's Python: their bindings are no wheel."""
+    asked = (
+        "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstRtspServer', '1.0'); "
+        "from gi.repository import Gst, GstRtspServer; Gst.init(None); "
+        "assert all(map(Gst.ElementFactory.find, ('x264enc', 'rtph264pay', 'jpegenc', 'appsrc')))"
+    )
+    try:
+        done = subprocess.run(["/usr/bin/python3", "-c", asked], check=False, capture_output=True, timeout=30)
+        return done.returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def _has_gpu() -> bool:
@@ -57,6 +73,12 @@ PROBES: dict[str, tuple[Callable[[], bool], str]] = {
         "PulseAudio is not installed (apt-get install pulseaudio pulseaudio-utils libasound2-plugins; "
         "pip install pulsectl)",
     ),
+    "gst_rtsp": (
+        functools.cache(_has_gst_rtsp),
+        "GStreamer's RTSP server is not installed (apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 "
+        "gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly)",
+    ),
+    "ffmpeg": (lambda: shutil.which("ffmpeg") is not None, "ffmpeg is not installed (apt-get install ffmpeg)"),
     "realsense": (
         lambda: importlib.util.find_spec("pyrealsense2") is not None,
         "pyrealsense2 is not installed (pip install 'stream-bind[realsense]')",
@@ -71,7 +93,7 @@ PROBES: dict[str, tuple[Callable[[], bool], str]] = {
         f"there is no folder {SHARED} with recordings and reference vectors (STREAM_BIND_SHARED)",
     ),
 }
-INSTALLABLE = ("portaudio", "tmux", "pty", "qemu", "socat", "pulseaudio", "realsense", "depthai")
+INSTALLABLE = ("portaudio", "tmux", "pty", "qemu", "socat", "pulseaudio", "gst_rtsp", "ffmpeg", "realsense", "depthai")
 """What `STREAM_BIND_REQUIRE=all` stands for; a GPU or the reference data cannot be installed."""
 
 

@@ -101,7 +101,7 @@ def test_motion_jpeg_frames_are_stamped_on_arrival(camera: Camera) -> None:
     first = chunks[0]
     assert first is not None
     assert first.data.dtype == np.uint8
-    assert first.data[0, 20, 20, 0] == pytest.approx(200, abs=8), "red first: RGB, not BGR"
+    assert int(first.data[0, 20, 20, 0]) == pytest.approx(200, abs=8), "red first: RGB, not BGR"
     assert first.clock.domain == "host"
     source.close()
     source.close()
@@ -217,7 +217,7 @@ def test_a_stream_with_a_clock_of_its_own_is_fitted_and_its_opening_burst_droppe
             stamps.append(int(chunk.t_ns[0]))
             assert chunk.clock.domain == "device"
     steps_ms = np.diff(stamps)[10:] / 1e6
-    assert source.burst_frames >= 20
+    assert source.counters["burst_frames"] >= 20
     assert np.abs(steps_ms - 20).max() < 4, "arrivals jitter by 15 ms, the stamps must not"
     assert abs(time.time_ns() - stamps[-1]) < 5e8
     source.close()

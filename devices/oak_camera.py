@@ -166,7 +166,7 @@ class Running:
             frame.getTimestampDevice() // _US,
         )
 
-    def is_alive(self) -> bool:
+    def is_attached(self) -> bool:
         """Whether the pipeline runs and the camera is there."""
         try:
             return bool(self._pipeline.isRunning()) and not (self._device is not None and self._device.isClosed())

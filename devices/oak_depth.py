@@ -10,7 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from devices.base import Found
-from devices.depth_counts import FrameNumbers, depth_chunk
+from devices.depth_counts import depth_chunk
+from devices.frame_feed import FrameFeed
 from devices.oak_camera import OakFrame, Running, Wanted, attached, choose, load_sdk, start
 from stream_bind.clock import Clock
 from stream_bind.errors import DeviceError
@@ -82,7 +83,7 @@ class OakDepth:
         self._name = "oak_depth" + (f" {config.serial}" if config.serial else "")
         self._offset_ns = _offset_ns(clock)
         self._counters: Counter[str] = Counter()
-        self._numbers = FrameNumbers(self._counters)
+        self._feed: FrameFeed[OakFrame] = FrameFeed(clock, config.rate_hz, self._counters)
         self._running: Running | None = None
         self._ahead: Chunk | None = None
         self._size: tuple[int, int] = (-1, -1) if config.source == "tof" else (config.height, config.width)
@@ -129,10 +130,11 @@ class OakDepth:
             config.source, config.width, config.height, config.rate_hz, config.left, config.right, config.preset
         )
         self._running = start(info, wanted, self._name)
-        self._numbers.begin()
-        self._good_ns = self._clock.monotonic_ns()
+        self._feed.begin(self._running, self._name, "check cable and power")
         try:
-            self._ahead = self._first()
+            # It tells size and calibration.
+            first = self._feed.first(config.open_timeout_s, "runs but sends no frame")
+            self._ahead = self._chunk(first, self._running)
         except DeviceError:
             self.close()
             raise
@@ -145,31 +147,13 @@ class OakDepth:
         if self._ahead is not None:
             ahead, self._ahead = self._ahead, None
             return ahead
-        chunk = self._next(timeout_s)
-        if chunk is None:
-            self._judge_silence(self._config.stall_timeout_s, "stalled: no frame")
-        return chunk
+        frame = self._feed.next(timeout_s, self._config.stall_timeout_s)
+        return None if frame is None else self._chunk(frame, self._running)
 
     def close(self) -> None:
         running, self._running, self._ahead = self._running, None, None
         if running is not None:
             running.stop()
-
-    def _first(self) -> Chunk:
-        """The first frame, which tells size and calibration."""
-        while True:
-            chunk = self._next(0.1)
-            if chunk is not None:
-                return chunk
-            self._judge_silence(self._config.open_timeout_s, "runs but sends no frame")
-
-    def _next(self, timeout_s: float) -> Chunk | None:
-        assert self._running is not None
-        frame = self._running.next(timeout_s)
-        if frame is None or not self._numbers.is_new(frame.number):
-            return None
-        self._good_ns = self._clock.monotonic_ns()
-        return self._chunk(frame, self._running)
 
     def _chunk(self, frame: OakFrame, running: Running) -> Chunk:
         height, width = frame.counts.shape
@@ -182,17 +166,9 @@ class OakDepth:
             )
         # The SDK corrects its mapping now and then; time must not run backwards for that.
         self._last_ns = t_ns = max(frame.steady_ns + self._offset_ns, self._last_ns + 1)
-        gap = self._numbers.take_gap()
+        gap = self._feed.take_gap()
         clock = ClockInfo("device", running.err_ns)
         return depth_chunk(frame.counts, running.unit_m, t_ns, gap, clock, frame.device_us)
-
-    def _judge_silence(self, limit_s: float, what: str) -> None:
-        assert self._running is not None
-        silent_s = (self._clock.monotonic_ns() - self._good_ns) / 1e9
-        if silent_s > max(0.5, 3 / self._config.rate_hz) and not self._running.is_alive():
-            raise DeviceError(f"{self._name}: was unplugged; it will be opened again")
-        if silent_s > limit_s:
-            raise DeviceError(f"{self._name}: {what} for {limit_s:g} s; it will be opened again; check cable and power")
 
 
 def _offset_ns(clock: Clock, tries: int = 5) -> int:

@@ -10,7 +10,8 @@ from typing import Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from devices.base import Found
-from devices.depth_counts import FrameNumbers, depth_chunk
+from devices.depth_counts import depth_chunk
+from devices.frame_feed import FrameFeed
 from devices.pacing import RecordingConfig
 from devices.realsense_camera import DepthFrame, Opened, Wanted, offers
 from devices.realsense_file import TICK_MODULUS, RealsenseFile, device_us
@@ -92,7 +93,7 @@ class _Camera:
         self._serial = config.serial
         self._name = "realsense_depth" + (f" {config.serial}" if config.serial else "")
         self.counters: Counter[str] = Counter()
-        self._numbers = FrameNumbers(self.counters)
+        self._feed: FrameFeed[DepthFrame] = FrameFeed(clock, config.rate_hz, self.counters)
         self._fit = ClockFit(1e6, modulus=TICK_MODULUS)
         self._sensor: Opened | None = None
         self._ahead: Chunk | None = None
@@ -128,12 +129,12 @@ class _Camera:
         settings = Settings(config.visual_preset, config.emitter, config.laser_power_mw, config.exposure_ms)
         wanted = Wanted(config.width, config.height, config.rate_hz)
         self._sensor = Opened(rs, one.device, wanted, settings, config.align_to_color, self._name, one.usb)
-        self._numbers.begin()
+        self._feed.begin(self._sensor, self._name, "use a USB 3 port and cable")
         # A camera that was unplugged counts from 0 again.
         self._fit.restart()
-        self._good_ns = self._clock.monotonic_ns()
         try:
-            self._ahead = self._first()
+            # It tells whose clock stamps them.
+            self._ahead = self._chunk(self._feed.first(config.open_timeout_s, "is open but sends no frame"))
         except DeviceError:
             self.close()
             raise
@@ -154,31 +155,13 @@ class _Camera:
         if self._ahead is not None:
             ahead, self._ahead = self._ahead, None
             return ahead
-        chunk = self._next(timeout_s)
-        if chunk is None:
-            self._judge_silence(self._config.stall_timeout_s, "stalled: no frame")
-        return chunk
+        frame = self._feed.next(timeout_s, self._config.stall_timeout_s)
+        return None if frame is None else self._chunk(frame)
 
     def close(self) -> None:
         sensor, self._sensor, self._ahead = self._sensor, None, None
         if sensor is not None:
             sensor.stop()
-
-    def _first(self) -> Chunk:
-        """The first frame, which tells whose clock stamps them."""
-        while True:
-            chunk = self._next(0.1)
-            if chunk is not None:
-                return chunk
-            self._judge_silence(self._config.open_timeout_s, "is open but sends no frame")
-
-    def _next(self, timeout_s: float) -> Chunk | None:
-        assert self._sensor is not None
-        frame = self._sensor.next(timeout_s)
-        if frame is None or not self._numbers.is_new(frame.number):
-            return None
-        self._good_ns = self._clock.monotonic_ns()
-        return self._chunk(frame)
 
     def _chunk(self, frame: DepthFrame) -> Chunk:
         tick = device_us(frame)
@@ -191,17 +174,7 @@ class _Camera:
             clock = ClockInfo("device", _GLOBAL_ERR_NS) if frame.domain == "global_time" else ClockInfo("host", 0)
         self._domain = clock.domain
         self._last_ns = t_ns = max(t_ns, self._last_ns + 1)
-        return depth_chunk(frame.counts, frame.unit_m, t_ns, self._numbers.take_gap(), clock, tick)
-
-    def _judge_silence(self, limit_s: float, what: str) -> None:
-        assert self._sensor is not None
-        silent_s = (self._clock.monotonic_ns() - self._good_ns) / 1e9
-        if silent_s > max(0.5, 3 / self._config.rate_hz) and not self._sensor.is_attached():
-            raise DeviceError(f"{self._name}: was unplugged; it will be opened again")
-        if silent_s > limit_s:
-            raise DeviceError(
-                f"{self._name}: {what} for {limit_s:g} s; it will be opened again; use a USB 3 port and cable"
-            )
+        return depth_chunk(frame.counts, frame.unit_m, t_ns, self._feed.take_gap(), clock, tick)
 
 
 @register_device("realsense_depth", config=RealsenseDepthConfig, modalities=("depth",))

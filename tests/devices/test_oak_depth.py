@@ -457,7 +457,7 @@ def test_a_started_camera_tells_its_error_and_its_stored_calibration(
     assert frame is not None
     assert (frame.number, running.err_ns) == (3, err_ns)
     assert running.intrinsics == Intrinsics(WIDTH, HEIGHT, 50.0, 50.0, 32.0, 20.0)
-    assert running.is_alive()
+    assert running.is_attached()
     running.stop()
     pipeline.stop.assert_called_once_with()
     device.close.assert_called_once_with()

@@ -68,12 +68,16 @@ class FfmpegSource:
         rtsp = url.startswith(("rtsp://", "rtsps://"))
         if rtsp:
             options |= {"rtsp_transport": transport, "analyzeduration": "1", "allowed_media_types": "video"}
+        began_ns = clock.monotonic_ns()
         try:
             container = av.open(url, options=options, timeout=(open_timeout_s, stall_timeout_s + _SPARE_S))
         except (av.FFmpegError, OSError, ValueError) as error:
             unknown = isinstance(error, av.error.ProtocolNotFoundError)
+            # FFmpeg calls an answer that was not waited for invalid.
+            late = clock.monotonic_ns() - began_ns > 0.9 * open_timeout_s * 1e9
+            why = f"no answer for {open_timeout_s:g} s" if late else _words(error)
             raise DeviceError(
-                f"{name}: cannot be opened: {_words(error)}; check the address, and that the camera is on",
+                f"{name}: cannot be opened: {why}; check the address, and that the camera is on",
                 permanent=unknown,
             ) from error
         tracks = container.streams.video

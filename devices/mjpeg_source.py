@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections import Counter, deque
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
@@ -26,6 +25,8 @@ _STALE_NS = 150_000_000
 """Bytes that may have waited in the kernel for longer are of unknown age. A loaded machine is late by less."""
 _CATCH_UP_NS = 3_000_000_000
 _PERIODS = 1.5
+_STANDING = 10
+"""Pictures with one and the same time; a camera that repeats some has fewer."""
 
 
 class MjpegSource:
@@ -58,14 +59,13 @@ class MjpegSource:
         self._catching_up_ns: int | None = None
         self._last_ns: int | None = None
         self._gap = False
-        import cv2  # loaded by the first picture, it would let the next ones wait
-
-        self._cv2: Any = cv2
+        self._tick_before = -1
+        self._standing = 0
 
     def take(self, timeout_s: float) -> Picture | None:
-        end = time.monotonic() + timeout_s
+        end_ns = self._clock.monotonic_ns() + round(timeout_s * 1e9)
         while not self._parts:
-            if not self._receive(end - time.monotonic()):
+            if not self._receive((end_ns - self._clock.monotonic_ns()) / 1e9):
                 return None
         part, arrived_ns, err_ns = self._parts.popleft()
         gap, self._gap = self._gap, False
@@ -133,19 +133,24 @@ class MjpegSource:
     def _tick(self, part: Part) -> int:
         said = part.headers.get(self._header)
         try:
-            if said is not None:
-                return int(Decimal(said) * 1_000_000_000)
+            tick = int(Decimal(said or "") * 1_000_000_000)
         except (InvalidOperation, ValueError, OverflowError):
-            pass
+            tick = -1
+        # Some servers send 0.000000 with every picture.
+        self._standing = self._standing + 1 if tick == self._tick_before else 0
+        self._tick_before = tick
+        if 0 <= tick < 1 << 63 and self._standing < _STANDING:
+            return tick
         names = ", ".join(part.headers) or "none at all"
         raise DeviceError(
-            f"{self._name}: wanted seconds in header {self._header} of every picture, found "
-            f"{'none' if said is None else repr(said[:40])} (its headers: {names}); set timestamp_header, or time: auto"
+            f"{self._name}: wanted seconds that advance in header {self._header} of every picture, "
+            f"found {'none' if said is None else repr(said[:40])} (its headers: {names}); set timestamp_header, or time: auto"
         )
 
     def _pixels(self, jpeg: bytes) -> Callable[[], NDArray[Any]]:
         def decode() -> NDArray[Any]:
-            cv2 = self._cv2
+            import cv2
+
             # A picture cut short would be filled with grey by some releases of OpenCV.
             whole = b"\xff\xd9" in jpeg[-4096:]
             picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if whole else None

@@ -74,10 +74,10 @@ class PacketPump:
         """Let go. Where FFmpeg does not come back in time, the thread closes the container when it does, at the latest
         when the read timeout it was opened with is over."""
         with self._changed:
+            ours_to_close = self._ended and not self._stopping
             self._stopping = True
             self._queue.clear()
-            ended = self._ended
-        if ended:
+        if ours_to_close:
             self._close()
         self._thread.join(timeout_s)
 

@@ -83,9 +83,12 @@ class StreamClock:
 
     def _by_fit(self, fit: ClockFit, seen: Seen) -> tuple[int, ClockInfo] | None:
         if seen.tick is None:
-            self._counters["unstamped_frames"] += 1
+            # FFmpeg gives an RTSP stream's first picture none.
+            self._counters["unstamped_frames" if self._settled else "burst_frames"] += 1
             return None
         if not self._settle(seen.tick, seen.arrived_ns, fit.tick_hz):
+            # Late as it is, it bounds the delay of those to come.
+            fit.add(seen.tick, seen.arrived_ns)
             self._counters["burst_frames"] += 1
             return None
         return int(fit.stamp([seen.tick], seen.arrived_ns)[0]), fit.clock

@@ -180,6 +180,9 @@ class VideoStream:
     def _connect(self) -> PictureSource:
         config = self._config
         if config.url.startswith(("http://", "https://")) and config.modality == "vision":
+            # Loaded by the first picture, it would let the next ones wait.
+            import cv2  # noqa: F401
+
             body = HttpBody(self._name, config.url, config.open_timeout_s, verify_tls=config.verify_tls)
             kind = body.content_type.lower()
             if kind.startswith("multipart/"):

@@ -77,6 +77,8 @@ class MultipartDecoder:
         """Find the first boundary, and with it how it is written."""
         found = _MARK.search(self._buffer)
         if found is None:
+            if len(self._buffer) > _HEADER_BYTES:
+                raise BodyError(f"no boundary in the first {len(self._buffer)} bytes")
             return False
         self._mark = bytes(found.group(1))
         self._forget(found.start(1))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import sys
 from collections import Counter
 from typing import Any
 
@@ -11,6 +13,7 @@ from rich.console import Console
 
 from actors.order import Account
 from actors.supervise import RunResult, Snapshot
+from stream_bind.cli.logs import setup_logging
 from stream_bind.cli.view import RunView, account_table
 
 STREAMS = ("headset-camera-left", "headset-camera-right", "microphone", "depth", "thermal", "wrist-imu")
@@ -151,3 +154,16 @@ def test_a_device_that_is_away_and_what_drivers_counted_are_shown(
     assert text[-1] == "wrist-imu: 1,203 bad packets, 7 lost samples"
     RunView("headset", live=False)(shown)
     assert "microphone 123456 vectors away" in capsys.readouterr().err
+
+
+def test_what_is_logged_goes_above_the_live_table_not_into_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = logging.getLogger().handlers[:]
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    setup_logging("info")
+    inside = io.StringIO()
+    try:
+        monkeypatch.setattr(sys, "stderr", inside)  # as the live table does while it is drawn
+        logging.getLogger("devices").warning("unplugged")
+    finally:
+        logging.getLogger().handlers[:] = before
+    assert "unplugged" in inside.getvalue()

@@ -32,20 +32,9 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-class _ToStderr(logging.Handler):
-    """To whatever stderr is at the moment: the live table puts its own in place, so that lines appear above it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            sys.stderr.write(self.format(record) + "\n")
-            sys.stderr.flush()
-        except Exception:
-            self.handleError(record)
-
-
 def setup_logging(level: str = "info", log_format: str = "pretty") -> None:
     """Send all logs of at least `level` to stderr. Calling it again replaces what was set."""
-    handler = _ToStderr()
+    handler = logging.StreamHandler(sys.stderr)
     if log_format == "json":
         handler.setFormatter(JsonFormatter())
     else:

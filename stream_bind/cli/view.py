@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -56,6 +57,7 @@ class RunView:
         self._rig = rig
         self._rates = _Rates()
         self._live: Live | None = None
+        self._moved: list[tuple[Any, Any]] = []
         self._started_s = time.monotonic()
         self._next_line_s = 0.0
         if self._console.is_terminal if live is None else live:
@@ -63,12 +65,20 @@ class RunView:
 
     def __enter__(self) -> RunView:
         if self._live is not None:
+            logs = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler)]
+            logs = [h for h in logs if h.stream is sys.stderr]
             self._live.start()
+            # The table stands where stderr is written: what is logged must take rich's way, above it.
+            for handler in logs:
+                self._moved.append((handler, handler.setStream(sys.stderr)))
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
+            for handler, stream in self._moved:
+                handler.setStream(stream)
+            self._moved.clear()
 
     def __call__(self, snapshot: Snapshot) -> None:
         rows = list(self._rows(snapshot))

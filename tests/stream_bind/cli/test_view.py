@@ -13,7 +13,6 @@ from rich.console import Console
 
 from actors.order import Account
 from actors.supervise import RunResult, Snapshot
-from stream_bind.cli.logs import setup_logging
 from stream_bind.cli.view import RunView, account_table
 
 STREAMS = ("headset-camera-left", "headset-camera-right", "microphone", "depth", "thermal", "wrist-imu")
@@ -157,13 +156,16 @@ def test_a_device_that_is_away_and_what_drivers_counted_are_shown(
 
 
 def test_what_is_logged_goes_above_the_live_table_not_into_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = logging.getLogger().handlers[:]
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
-    setup_logging("info")
-    inside = io.StringIO()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    terminal = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    handler = logging.StreamHandler(terminal)
+    logging.getLogger().addHandler(handler)
     try:
-        monkeypatch.setattr(sys, "stderr", inside)  # as the live table does while it is drawn
-        logging.getLogger("devices").warning("unplugged")
+        with RunView("headset", live=True):
+            assert handler.stream is not terminal
+            logging.getLogger("devices").warning("unplugged")
+        assert handler.stream is terminal
     finally:
-        logging.getLogger().handlers[:] = before
-    assert "unplugged" in inside.getvalue()
+        logging.getLogger().removeHandler(handler)
+    assert "unplugged" in terminal.getvalue()

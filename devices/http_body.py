@@ -22,7 +22,7 @@ __all__ = ["HttpBody"]
 _HEAD_BYTES = 64 << 10
 _REDIRECTS = 5
 _CONNECT_S = 1.5
-"""A packet to a host that is away is sent again after 1 s, then 2, then 4; a new attempt finds one that is back sooner."""
+"""A host that is away is asked again after 1 s, then 2, then 4; a new attempt finds one that is back sooner."""
 _RECV_BYTES = 256 << 10
 _DIGESTS = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 
@@ -53,20 +53,20 @@ class HttpBody:
 
     def receive(self) -> bytes | None:
         """What has come by now, b"" if nothing; None when the server has ended it. Raises OSError, BodyError."""
-        if self._chunks is not None and self._chunks.ended:
-            return None
-        data, self._rest = self._rest, b""
-        if not data:
-            try:
-                data = self._socket.recv(_RECV_BYTES)
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                return b""
+        while self._chunks is None or not self._chunks.ended:
+            data, self._rest = self._rest, b""
             if not data:
-                return None
-        if self._chunks is None:
-            return data
-        # A chunk's length alone is no news, but no silence either: asked again at once.
-        return self._chunks.feed(data) or (None if self._chunks.ended else self.receive())
+                try:
+                    data = self._socket.recv(_RECV_BYTES)
+                except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    return b""
+                if not data:
+                    return None
+            if self._chunks is not None:
+                data = self._chunks.feed(data)
+            if data:
+                return data
+        return None
 
     def wait(self, timeout_s: float) -> bool:
         """Whether something can be received, within timeout_s."""

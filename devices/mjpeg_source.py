@@ -64,9 +64,13 @@ class MjpegSource:
 
     def take(self, timeout_s: float) -> Picture | None:
         end_ns = self._clock.monotonic_ns() + round(timeout_s * 1e9)
+        late = False
         while not self._parts:
-            if not self._receive((end_ns - self._clock.monotonic_ns()) / 1e9):
+            left_ns = end_ns - self._clock.monotonic_ns()
+            # Once more after the time is over, for what is there; a flood without pictures holds no read.
+            if late or not self._receive(left_ns / 1e9):
                 return None
+            late = left_ns <= 0
         part, arrived_ns, err_ns = self._parts.popleft()
         gap, self._gap = self._gap, False
         tick = self._tick(part) if self._header else None
@@ -144,7 +148,8 @@ class MjpegSource:
         names = ", ".join(part.headers) or "none at all"
         raise DeviceError(
             f"{self._name}: wanted seconds that advance in header {self._header} of every picture, "
-            f"found {'none' if said is None else repr(said[:40])} (its headers: {names}); set timestamp_header, or time: auto"
+            f"found {'none' if said is None else repr(said[:40])} (its headers: {names}); "
+            f"set timestamp_header, or time: auto"
         )
 
     def _pixels(self, jpeg: bytes) -> Callable[[], NDArray[Any]]:

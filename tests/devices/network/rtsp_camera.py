@@ -35,9 +35,9 @@ ENCODERS = {
 texture = bytes(127 + round(60 * math.sin(k / 9) + 40 * math.sin(k / 1013)) for k in range(width * 9))
 
 
-def draw(number: int) -> bytes:
-    """One I420 picture, taken now."""
-    code = (time.time_ns() // 1_000_000) << 20 | number
+def draw(taken_ms: int, number: int) -> bytes:
+    """One I420 picture."""
+    code = taken_ms << 20 | number
     bits = [235 if code >> k & 1 else 16 for k in range(80)]
     rows = [b"".join(bytes((level,)) * 16 for level in bits[row * 20 : row * 20 + 20]) for row in range(4)]
     lines = b"".join((row + bytes(width - 320)) * 16 for row in rows)
@@ -49,10 +49,16 @@ def draw(number: int) -> bytes:
 
 def feed(media: GstRtspServer.RTSPMedia) -> None:
     source = media.get_element().get_child_by_name("camera")
+    while source.get_clock() is None:
+        time.sleep(0.005)
     began, number = time.monotonic(), 0
     while True:
         time.sleep(max(0.0, began + number / rate_hz - time.monotonic()))
-        if source.emit("push-buffer", Gst.Buffer.new_wrapped(draw(number))) == Gst.FlowReturn.FLUSHING and number > 50:
+        # Both times at one moment: whatever delays this process afterwards, the stamps are right.
+        taken_ns, running_ns = time.time_ns(), source.get_clock().get_time() - source.get_base_time()
+        picture = Gst.Buffer.new_wrapped(draw(taken_ns // 1_000_000, number))
+        picture.pts = running_ns
+        if source.emit("push-buffer", picture) == Gst.FlowReturn.FLUSHING and number > 50:
             return
         number += 1
 
@@ -65,9 +71,7 @@ def main() -> None:
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_shared(True)
     caps = f"video/x-raw,format=I420,width={width},height={height},framerate={rate_hz}/1"
-    source = (
-        f"appsrc name=camera is-live=true do-timestamp=true format=time max-buffers=4 leaky-type=downstream caps={caps}"
-    )
+    source = f"appsrc name=camera is-live=true format=time max-buffers=4 leaky-type=downstream caps={caps}"
     factory.set_launch(f"( {source} ! {ENCODERS[asked['codec']]} )")
     factory.connect(
         "media-configure", lambda _, media: threading.Thread(target=feed, args=(media,), daemon=True).start()

@@ -40,7 +40,7 @@ class HttpBody:
         self._rest = b""
         self._chunks: Dechunker | None = None
         self.content_type = ""
-        first = urlsplit(url)
+        first = self._split(url)
         self._user, self._password = unquote(first.username or ""), unquote(first.password or "")
         self._origin = (first.scheme, first.hostname, first.port)
         try:
@@ -78,7 +78,7 @@ class HttpBody:
     def _follow(self, url: str) -> None:
         authorization = ""
         for _ in range(_REDIRECTS + 2):
-            parts = urlsplit(url)
+            parts = self._split(url)
             status, reason, headers = self._ask(parts, authorization)
             if status == 200:
                 self.content_type = headers.get("Content-Type", "")
@@ -89,7 +89,7 @@ class HttpBody:
             self._socket.close()
             if status in {301, 302, 303, 307, 308} and headers.get("Location"):
                 url, authorization = urljoin(url, headers["Location"]), ""
-                if urlsplit(url).scheme not in {"http", "https"}:
+                if self._split(url).scheme not in {"http", "https"}:
                     raise DeviceError(f"{self._name}: sends on to {_shown(url)}; wanted http or https")
                 continue
             same = (parts.scheme, parts.hostname, parts.port) == self._origin
@@ -98,6 +98,21 @@ class HttpBody:
                 continue
             raise DeviceError(f"{self._name}: cannot be opened: {self._refusal(status, reason, parts)}")
         raise DeviceError(f"{self._name}: cannot be opened: it sends on and on, at last to {_shown(url)}")
+
+    def _split(self, url: str) -> SplitResult:
+        """The address's parts. DeviceError where it is none, which no second try mends."""
+        try:
+            parts = urlsplit(url)
+            if parts.port != 0 and parts.hostname:
+                return parts
+            why = "it has no host" if parts.port != 0 else "port 0"
+        except ValueError as error:
+            why = str(error).split(" value as")[0]
+        raise DeviceError(
+            f"{self._name}: {_shown(url)} is no address ({why}); wanted http://user:password@host:port/path, with "
+            f"special characters of user and password written as %40, %2F and the like",
+            permanent=True,
+        )
 
     def _refusal(self, status: int, reason: str, parts: SplitResult) -> str:
         if status == 401:
@@ -219,4 +234,4 @@ def _quoted(value: str) -> str:
 
 
 def _shown(url: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", url)
+    return re.sub(r"//.*@", "//***@", url)

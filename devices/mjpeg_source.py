@@ -25,6 +25,7 @@ _STALE_NS = 150_000_000
 """Bytes that may have waited in the kernel for longer are of unknown age. A loaded machine is late by less."""
 _CATCH_UP_NS = 3_000_000_000
 _PERIODS = 1.5
+_YEAR_5138_S = 10**11
 _STANDING = 10
 """Pictures with one and the same time; a camera that repeats some has fewer."""
 
@@ -50,7 +51,7 @@ class MjpegSource:
         self.tick_hz = 1e9 if header else 0.0
         self.size: tuple[int, int] | None = None
         self._decoder = MultipartDecoder()
-        self._parts: deque[tuple[Part, int, int]] = deque()
+        self._parts: deque[tuple[Part, int, int, bool]] = deque()
         # End offset of each piece that came, when, and how much earlier it may have been.
         self._pieces: deque[tuple[int, int, int]] = deque()
         self._offset = 0
@@ -71,8 +72,7 @@ class MjpegSource:
             if late or not self._receive(left_ns / 1e9):
                 return None
             late = left_ns <= 0
-        part, arrived_ns, err_ns = self._parts.popleft()
-        gap, self._gap = self._gap, False
+        part, arrived_ns, err_ns, gap = self._parts.popleft()
         tick = self._tick(part) if self._header else None
         return Picture(Seen(arrived_ns, err_ns, tick, tick), gap, self._pixels(part.body), part.body)
 
@@ -112,6 +112,9 @@ class MjpegSource:
         self._pieces.append((self._offset, now_ns, unsure_ns))
         for part in self._decoder.feed(data):
             if not part.is_jpeg:
+                if part.headers.get("content-type", "image/").lower().startswith("image/"):
+                    self._counters["bad_packets"] += 1
+                    self._gap = True
                 continue
             while self._pieces[0][0] <= part.at:
                 self._pieces.popleft()
@@ -132,12 +135,17 @@ class MjpegSource:
             self._intervals_ns.append(arrived_ns - self._last_ns)
             self._period_ns = min(self._nominal_ns, statistics.median(self._intervals_ns))
         self._last_ns = arrived_ns
-        self._parts.append((part, arrived_ns, err_ns))
+        self._parts.append((part, arrived_ns, err_ns, self._gap))
+        self._gap = False
 
     def _tick(self, part: Part) -> int:
         said = part.headers.get(self._header)
         try:
-            tick = int(Decimal(said or "") * 1_000_000_000)
+            seconds = Decimal(said or "")
+            for _ in ("milliseconds", "microseconds", "nanoseconds"):
+                if seconds > _YEAR_5138_S:
+                    seconds /= 1000
+            tick = int(seconds * 1_000_000_000)
         except (InvalidOperation, ValueError, OverflowError):
             tick = -1
         # Some servers send 0.000000 with every picture.

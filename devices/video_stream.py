@@ -103,8 +103,8 @@ class VideoStream:
         self._config = config
         self._id = stream_id
         self._clock = clock
-        # Passwords stay out of logs.
-        self._name = "video_stream " + re.sub(r"//[^/@]*@", "//***@", config.url)
+        # Passwords stay out of logs, also those that were not written as %40 and the like.
+        self._name = "video_stream " + re.sub(r"//.*@", "//***@", config.url)
         self._counters: Counter[str] = Counter(
             bad_packets=0, burst_frames=0, stale_frames=0, dropped_frames=0, unstamped_frames=0, stalls=0, reopened=0
         )
@@ -114,7 +114,7 @@ class VideoStream:
         self._size: tuple[int, int] | None = None
         http = config.url.startswith(("http://", "https://"))  # most likely motion JPEG; known once it is open
         self._domain = "host" if config.time == "arrival" or (config.time == "auto" and http) else "device"
-        self._gap = self._reading = self._opened_before = self._believed = False
+        self._gap = self._reading = self._opened_before = self._believed = self._broken = False
         self._silent_s = 0.0
 
     @property
@@ -172,7 +172,7 @@ class VideoStream:
 
     def close(self) -> None:
         source, self._source, self._first = self._source, None, None
-        self._gap = self._reading = False
+        self._gap = self._reading = self._broken = False
         self._silent_s = 0.0
         if source is not None:
             source.close()
@@ -258,19 +258,31 @@ class VideoStream:
         began_ns = self._clock.monotonic_ns()
         picture = source.take(timeout_s)
         # Counted while we listen: a reader that does not come makes no camera silent.
-        self._silent_s = 0.0 if picture is not None else self._silent_s + (self._clock.monotonic_ns() - began_ns) / 1e9
+        self._silent_s += (self._clock.monotonic_ns() - began_ns) / 1e9
+        if picture is None:
+            self._judge_silence()
+        return picture
+
+    def _judge_silence(self) -> None:
         if self._silent_s >= self._config.stall_timeout_s:
             self._counters["stalls"] += 1
+            what = "none but broken pictures" if self._broken else "no picture"
             raise DeviceError(
-                f"{self._name}: stalled: no picture for {self._config.stall_timeout_s:g} s; it will be opened again"
+                f"{self._name}: stalled: {what} for {self._config.stall_timeout_s:g} s; it will be opened again"
             )
-        return picture
 
     def _chunk(self, picture: Picture) -> Chunk | None:
         """One frame; None for one that cannot be stamped or decoded, which leaves a gap."""
         self._gap |= picture.gap
         stamped = self._stamps.stamp(picture.seen)
         pixels = self._decode(picture) if stamped is not None else None
+        if stamped is not None and pixels is None:
+            self._gap = True
+            self._broken = True
+            self._judge_silence()
+            return None
+        self._silent_s = 0.0
+        self._broken = False
         if stamped is None or pixels is None:
             self._gap = True
             return None

@@ -188,3 +188,14 @@ def test_a_certificate_of_the_cameras_own_is_refused_unless_allowed(scripted: Sc
     body.close()
     thread.join(5)
     listener.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://me:se@cret@[::1/x", "http://me:se/cret@host/", "http://me:secret@host:99999/", "http://me:secret@/x"],
+)
+def test_an_address_that_is_none_is_a_sentence_without_the_password(url: str) -> None:
+    with pytest.raises(DeviceError, match=r"is no address .*written as %40") as caught:
+        HttpBody("cam", url, 1.0)
+    assert caught.value.permanent
+    assert "cret" not in str(caught.value)

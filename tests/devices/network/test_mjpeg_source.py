@@ -164,6 +164,15 @@ def test_a_cut_picture_is_broken_and_what_is_none_is_left_out() -> None:
     with pytest.raises(BrokenFrame):
         cut.pixels()
     assert good.pixels().shape == (8, 16, 3)
+    assert good.gap
+    assert bench.counters["bad_packets"] == 1
+
+
+@pytest.mark.parametrize("factor", [1, 1000, 1_000_000, 1_000_000_000])
+def test_unix_time_is_understood_in_seconds_and_in_smaller_units(factor: int) -> None:
+    bench = Bench(header="X-Timestamp")
+    bench.body.due = [(0.1, part(headers=f"X-Timestamp: {1_800_000_000 * factor}\r\n"))]
+    assert bench.pictures(1.0)[0].seen.tick == 1_800_000_000 * 10**9
 
 
 def test_pictures_are_brought_to_the_size_that_was_first() -> None:

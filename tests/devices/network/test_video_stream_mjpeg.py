@@ -176,6 +176,33 @@ def test_a_broken_picture_is_counted_and_leaves_a_gap(scripted: Callable[..., An
     source.close()
 
 
+def test_nothing_but_broken_pictures_is_a_stall(scripted: Callable[..., Any]) -> None:
+    good = cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+
+    def send(peer: socket.socket) -> None:
+        peer.sendall(HEAD % b"multipart/x-mixed-replace; boundary=b")
+        for i in range(400):
+            jpeg = good if i == 0 else good[:60] + good[-40:-20]
+            peer.sendall(b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg) + jpeg + b"\r\n")
+            time.sleep(0.02)
+
+    source = device(scripted(send).port, rate_hz=50, stall_timeout_s=0.5)
+    source.open()
+    with pytest.raises(DeviceError, match=r"stalled: none but broken pictures for 0\.5 s"):
+        grab(source, 100)
+    assert source.counters["bad_packets"] > 5
+    source.close()
+
+
+def test_an_unwritten_at_sign_in_a_password_is_not_shown() -> None:
+    source = VideoStream(
+        VideoStreamConfig(url="rtsp://me:se@cret@127.0.0.1:1/x", open_timeout_s=0.5), "cam", SystemClock()
+    )
+    with pytest.raises(DeviceError) as caught:
+        source.open()
+    assert "cret" not in str(caught.value)
+
+
 def test_a_single_picture_is_no_stream(scripted: Callable[..., Any]) -> None:
     with pytest.raises(DeviceError, match=r"a single picture \(image/jpeg\); wanted a stream") as caught:
         device(scripted(HEAD % b"image/jpeg" + b"\xff\xd8").port).open()

@@ -18,7 +18,7 @@ from stream_bind.messages import Chunk
 
 pytestmark = pytest.mark.requires("gst_rtsp")
 Cameras = Callable[..., Any]
-LATE_MS = 250.0
+LATE_MS = 400.0
 """How far a stamp may be from the time drawn into its picture: a few ms measured, the rest is for a loaded machine."""
 
 
@@ -79,7 +79,7 @@ def test_pictures_are_stamped_when_they_were_taken(
     assert (np.diff(numbers(chunks, drawn)) == 1).all(), "every picture, in the order they were taken"
     stamps = np.array([chunk.t_ns[0] for chunk in chunks])
     assert (np.diff(stamps) > 0).all()
-    late = errors_ms(chunks, drawn)[10:]
+    late = errors_ms(chunks, drawn)[30:]
     assert np.abs(late).max() < LATE_MS
     assert np.median(late) < 25, "FFmpeg holds a picture back for one period: that is not its age"
     assert np.diff([chunk.ticks[0] for chunk in chunks if chunk.ticks is not None]) == pytest.approx(3000, abs=1500)

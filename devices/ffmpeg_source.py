@@ -68,9 +68,10 @@ class FfmpegSource:
         rtsp = url.startswith(("rtsp://", "rtsps://"))
         if rtsp:
             options |= {"rtsp_transport": transport, "analyzeduration": "1", "allowed_media_types": "video"}
+        patience_s = max(open_timeout_s, stall_timeout_s) + _SPARE_S
         began_ns = clock.monotonic_ns()
         try:
-            container = av.open(url, options=options, timeout=(open_timeout_s, stall_timeout_s + _SPARE_S))
+            container = av.open(url, options=options, timeout=(open_timeout_s, patience_s))
         except (av.FFmpegError, OSError, ValueError) as error:
             unknown = isinstance(error, av.error.ProtocolNotFoundError)
             # FFmpeg calls an answer that was not waited for invalid.

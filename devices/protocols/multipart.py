@@ -96,6 +96,11 @@ class MultipartDecoder:
             self.ended = True
             return False
         blank = _BLANK.search(self._buffer, end)
+        # A boundary among the headers: the part was cut off there, and another begins.
+        anew = self._buffer.rfind(b"\n" + self._mark, end, blank.start() if blank else len(self._buffer))
+        if anew >= 0:
+            self._forget(anew + 1)
+            return True
         if blank is None:
             if len(self._buffer) > _HEADER_BYTES:
                 raise BodyError(f"a part's headers have no end in {_HEADER_BYTES} bytes")
@@ -112,11 +117,10 @@ class MultipartDecoder:
         said = self._headers.get("content-length", "")
         length = int(said) if said.isdecimal() and int(said) <= MOST_BYTES else None
         if length is not None:
-            # Two more bytes at least tell whether the boundary follows; a picture does not wait for them.
             if len(self._buffer) < length:
                 return None
-            inside = self._buffer.find(b"\n" + self._mark, 0, length)
-            if inside < 0 and self._is_whole(length):
+            cut_off = self._buffer.startswith(self._mark) or b"\n" + self._mark in self._buffer[:length]
+            if not cut_off and self._is_whole(length):
                 return self._take(length)
         # The boundary ends it.
         found = self._buffer.find(self._mark, self._searched)

@@ -75,7 +75,7 @@ class _Sensor:
         """Its last windows are closed."""
 
     def health(self) -> dict[str, Any]:
-        """What the device says of itself; {} for one that counts nothing and is there."""
+        """What its driver counted that went wrong, and whether the device is away."""
         counters = getattr(self.device, "counters", None) or {}
         told: dict[str, Any] = {"counters": {name: int(n) for name, n in counters.items() if n and name not in TALLIES}}
         return told | {"away": self.reader.away}

@@ -13,6 +13,9 @@ __all__ = ["Seen", "StreamClock"]
 
 _SETTLE_NS = 3_000_000_000
 """Longest burst of old pictures at the opening (gst-rtsp-server and FFmpeg's probing: 30 pictures, 0.9 s; measured)."""
+_CALM_NS = 100_000_000
+"""So long without a picture less late than all before: a server may pause within its burst, but not as long."""
+_LESS_NS = 8_000_000
 _AHEAD_NS = 1_000_000_000
 _BEHIND_NS = 10_000_000_000
 """A camera whose clock is farther off than this is not set; the capture refuses samples a second ahead."""
@@ -45,17 +48,12 @@ class StreamClock:
         self._last_ns = -(1 << 62)
         self._settled = True
         self._opened_ns: int | None = None
-        self._before: tuple[int, int] | None = None
-
-    @property
-    def ticks_of(self) -> float:
-        """Ticks a second of the fit in use; 0 without one."""
-        return self._fit.tick_hz if self._way == "fit" and self._fit is not None else 0.0
+        self._least: tuple[float, int] | None = None  # how late, at which arrival
 
     def opened(self, way: Literal["fit", "sender", "arrival"], tick_hz: float = 0.0) -> None:
         """A new connection: its ticks begin anew, the camera's crystal is the same."""
         self._way = way
-        self._opened_ns = self._before = None
+        self._opened_ns = self._least = None
         self._settled = way != "fit"
         if way == "fit":
             if self._fit is None or self._fit.tick_hz != tick_hz:
@@ -94,14 +92,15 @@ class StreamClock:
         return int(fit.stamp([seen.tick], seen.arrived_ns)[0]), fit.clock
 
     def _settle(self, tick: int, arrived_ns: int, tick_hz: float) -> bool:
-        """Whether the burst is over: its pictures are old, and come faster than they were taken."""
+        """Whether the burst is over. Its pictures come faster than they were taken, so each is less late than the one
+        before; a live one is not, for all its jitter."""
         if self._settled:
             return True
-        before, self._before = self._before, (tick, arrived_ns)
-        if before is not None:
-            taken_ns = (tick - before[0]) * 1e9 / tick_hz
-            self._settled = 0 < taken_ns / 2 <= arrived_ns - before[1]
-        self._settled |= arrived_ns - (self._opened_ns or arrived_ns) > _SETTLE_NS
+        late_ns = arrived_ns - tick * 1e9 / tick_hz
+        if self._least is None or late_ns < self._least[0] - _LESS_NS:
+            self._least = late_ns, arrived_ns
+        calm_ns = arrived_ns - self._least[1]
+        self._settled = calm_ns >= _CALM_NS or arrived_ns - (self._opened_ns or arrived_ns) > _SETTLE_NS
         return self._settled
 
     def _by_sender(self, seen: Seen) -> tuple[int, ClockInfo] | None:

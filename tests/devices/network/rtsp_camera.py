@@ -49,7 +49,7 @@ def draw(taken_ms: int, number: int) -> bytes:
 
 def feed(media: GstRtspServer.RTSPMedia) -> None:
     source = media.get_element().get_child_by_name("camera")
-    while source.get_clock() is None:
+    while source.get_clock() is None or not source.get_base_time():  # not playing yet: no running time
         time.sleep(0.005)
     began, number = time.monotonic(), 0
     while True:

@@ -24,7 +24,8 @@ def tick(i: int) -> int:
     return round(i * PERIOD * HZ / 1e9)
 
 
-def test_a_burst_of_old_pictures_is_dropped_and_what_follows_stamped_right() -> None:
+@pytest.mark.parametrize("pause_ns", [0, 60_000_000], ids=["at once", "with a pause in it"])
+def test_a_burst_of_old_pictures_is_dropped_and_what_follows_stamped_right(pause_ns: int) -> None:
     clock, counters = make()
     clock.opened("fit", HZ)
     rng = np.random.default_rng(1)
@@ -32,12 +33,14 @@ def test_a_burst_of_old_pictures_is_dropped_and_what_follows_stamped_right() -> 
     for i in range(300):
         taken_ns = T0 + i * PERIOD
         # The first 30 come at once when the last of them is taken, the others up to 8 ms late.
-        arrived_ns = T0 + 29 * PERIOD + i * 200_000 if i < 30 else taken_ns + int(rng.integers(0, 8_000_000))
+        arrived_ns = taken_ns + int(rng.integers(0, 8_000_000))
+        if i < 30:
+            arrived_ns = T0 + 29 * PERIOD + i * 200_000 - (pause_ns if i < 10 else 0)
         stamped = clock.stamp(Seen(arrived_ns, 0, tick(i)))
         if stamped is not None:
             errors.append(stamped[0] - taken_ns)
             assert stamped[1].domain == "device"
-    assert counters["burst_frames"] in {29, 30, 31}
+    assert 29 <= counters["burst_frames"] <= 34
     assert len(errors) == 300 - counters["burst_frames"]
     assert max(map(abs, errors)) < 10_000_000
     assert max(map(abs, errors[100:])) < 2_000_000
@@ -48,9 +51,9 @@ def test_a_picture_without_a_tick_has_no_time() -> None:
     clock.opened("fit", HZ)
     assert clock.stamp(Seen(T0)) is None
     assert counters["burst_frames"] == 1, "FFmpeg's first"
-    for i in range(1, 5):
+    for i in range(1, 9):
         clock.stamp(Seen(T0 + i * PERIOD, 0, tick(i)))
-    assert clock.stamp(Seen(T0 + 5 * PERIOD)) is None
+    assert clock.stamp(Seen(T0 + 9 * PERIOD)) is None
     assert counters["unstamped_frames"] == 1
 
 

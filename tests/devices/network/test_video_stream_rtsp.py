@@ -82,7 +82,9 @@ def test_pictures_are_stamped_when_they_were_taken(
     late = errors_ms(chunks, drawn)[30:]
     assert np.abs(late).max() < LATE_MS
     assert np.median(late) < 25, "FFmpeg holds a picture back for one period: that is not its age"
-    assert np.diff([chunk.ticks[0] for chunk in chunks if chunk.ticks is not None]) == pytest.approx(3000, abs=1500)
+    # The median: on a loaded machine the server itself takes a picture late, and says so.
+    ticks = [chunk.ticks[0] for chunk in chunks if chunk.ticks is not None]
+    assert np.median(np.diff(ticks)) == pytest.approx(3000, abs=100)
 
 
 def test_what_is_old_at_the_opening_is_dropped(cameras: Cameras, drawn: SimpleNamespace) -> None:

@@ -1,4 +1,4 @@
-"""The simulated depth sensor: ranges of the shared world in metres, with the holes real sensors have."""
+"""The simulated depth sensor: ranges of the scene in metres, with the holes real sensors have."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.simulated.canvas import Lens
 from devices.simulated.config import SimulatedConfig
 from devices.simulated.picture import Picture, join
-from devices.simulated.world import Noise, Scene, Thing, World
+from devices.simulated.world import Noise, World
 from stream_bind.messages import IntArray
 
 __all__ = ["Depth"]
 
+LENS = Lens(hfov_deg=70.0, offset=(0.0, -0.03, 0.02))
+"""As a stereo depth camera beside the colour camera."""
 # Stereo and ToF sensors lose a few percent of the pixels to glare, edges and their own parallax.
 _HOLE_SIGMA = 2.0
-_NOISE_M = 0.01
+_NOISE_SHARE = 0.004
+"""Of the range, one sigma: a stereo camera at 2 m is good to about a centimetre."""
+_NEAREST_M, _FARTHEST_M = 0.15, 16.0
 
 
 class Depth:
@@ -31,7 +36,7 @@ class Depth:
         height, width = config.height or 120, config.width or 160
         self.shape: tuple[int, ...] = (height, width)
         self._noise = Noise(config.seed, 3)
-        self._picture = Picture(World(config.seed), height, width, _plate, _ink)
+        self._picture = Picture(World(config.seed), "depth", height, width, LENS)
 
     def sample(self, first: int, t_ns: IntArray) -> NDArray[Any]:
         """(n, height, width) float32 metres at event times t_ns; `first` is the index of the first sample."""
@@ -40,19 +45,8 @@ class Depth:
     def _frame(self, index: int, t_ns: int) -> NDArray[np.float32]:
         _, frame = self._picture.frame(t_ns)
         noise = self._noise.image(index, (self.shape[0], self.shape[1]))
-        frame += np.float32(_NOISE_M) * noise
-        frame[noise > _HOLE_SIGMA] = np.nan
+        frame[(noise > _HOLE_SIGMA) | (frame < _NEAREST_M) | (frame > _FARTHEST_M)] = np.nan
+        frame *= 1.0 + np.float32(_NOISE_SHARE) * noise
         # The left edge is seen by one of two imagers only.
         frame[:, : self.shape[1] // 40] = np.nan
         return np.asarray(frame, dtype=np.float32)
-
-
-def _plate(scene: Scene, h: int, w: int) -> NDArray[Any]:
-    """A wall at the scene's distance above, a floor that comes nearer below."""
-    fall = np.clip((np.arange(h) / h - 0.45) / 0.55, 0, 1)
-    rows = scene.distance_m * (1 - 0.8 * fall)
-    return np.repeat(rows[:, None], w, axis=1).astype(np.float32)
-
-
-def _ink(scene: Scene, thing: Thing) -> Any:
-    return np.float32(thing.range_m)

@@ -1,16 +1,22 @@
-"""Drawing the shared world's bodies over a swaying background: what camera, depth and thermal twins have in common."""
+"""Frames of the simulated world for the three image sensors: the scene's stage, painted from the head's pose."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.simulated.world import SCENE_NS, Scene, Thing, World, blob, sine
+from devices.simulated.canvas import Canvas, Kind, Lens, Pose
+from devices.simulated.motion import HeadMotion
+from devices.simulated.stages import Stage, stage_of
+from devices.simulated.world import Scene, World
 
 __all__ = ["Picture", "join"]
+
+_WIDEST = 320
+"""Pixels painted across at most; larger pictures are enlarged from these: 640 x 480 at 30 Hz costs a third."""
 
 
 def join(frames: list[NDArray[Any]]) -> NDArray[Any]:
@@ -19,52 +25,29 @@ def join(frames: list[NDArray[Any]]) -> NDArray[Any]:
 
 
 class Picture:
-    """Frames of `height` x `width`: a background plate per scene, moved by the wearer's steps, and its bodies."""
+    """Frames of `height` x `width` of one kind."""
 
-    def __init__(
-        self,
-        world: World,
-        height: int,
-        width: int,
-        plate: Callable[[Scene, int, int], NDArray[Any]],
-        ink: Callable[[Scene, Thing], Any],
-    ) -> None:
-        """plate(scene, h, w) paints a background; ink(scene, thing) is the value a body's pixels get."""
+    def __init__(self, world: World, kind: Kind, height: int, width: int, lens: Lens) -> None:
         self._world = world
-        self._height, self._width = height, width
-        self._margin = max(2, height // 24)
-        self._plate = plate
-        self._ink = ink
+        self._size = (width, height)
+        shrink = max(1.0, width / _WIDEST)
+        self._canvas = Canvas(kind, max(1, round(height / shrink)), max(1, round(width / shrink)), lens)
         self._scene: Scene | None = None
-        self._background: NDArray[Any] = np.zeros((0, 0))
+        self._stage: Stage
+        self._motion: HeadMotion
 
     def frame(self, t_ns: int) -> tuple[Scene, NDArray[Any]]:
-        """The scene and a fresh frame at event time t_ns."""
+        """The scene and a fresh frame at event time t_ns; where the depth canvas has nothing it is inf."""
         scene = self._world.scene_at(t_ns)
-        h, w, margin = self._height, self._width, self._margin
         if scene is not self._scene:
-            self._scene = scene
-            self._background = self._plate(scene, h + 2 * margin, w + 2 * margin)
-        age_s = (t_ns - scene.index * SCENE_NS) * 1e-9
-        sway = min(1.0, scene.vigour / 6.0) * margin
-        dy = margin + round(sway * float(sine(np.asarray(scene.tempo_hz * age_s))))
-        dx = margin + round(sway * float(sine(np.asarray(scene.tempo_hz / 2 * age_s))))
-        frame = self._background[dy : dy + h, dx : dx + w].copy()
-        for thing in scene.things:
-            x, y = thing.place(age_s)
-            self._draw(frame, thing, int(x * w), int(y * h), self._ink(scene, thing))
-        return scene, frame
-
-    def _draw(self, frame: NDArray[Any], thing: Thing, x: int, y: int, value: Any) -> None:
-        radius = max(1, int(thing.size * self._height))
-        mask = blob(radius, thing.boxy)
-        top, left = y - radius, x - radius
-        rows = slice(max(0, -top), min(len(mask), self._height - top))
-        columns = slice(max(0, -left), min(len(mask), self._width - left))
-        target = frame[max(0, top) : top + rows.stop, max(0, left) : left + columns.stop]
-        if thing.boxy:
-            target[...] = value
-        else:
-            inside = mask[rows, columns]
-            # A colour disc of 43 x 43: copyto 15 us, target[mask] = value 21 us.
-            np.copyto(target, value, where=inside[:, :, None] if target.ndim == 3 else inside)
+            self._scene, self._stage, self._motion = scene, stage_of(scene), HeadMotion(scene)
+        age_s = (t_ns - scene.begin_ns) * 1e-9
+        pose = self._motion.pose(age_s)
+        yaw, pitch = self._stage.gaze
+        self._canvas.begin(scene, Pose(pose.x, pose.y, pose.z, pose.yaw + yaw, pose.pitch + pitch, pose.roll))
+        self._stage.draw(self._canvas, age_s)
+        painted = self._canvas.image
+        if painted.shape[1::-1] == self._size:
+            return scene, painted.copy()
+        way = cv2.INTER_NEAREST if self._canvas.kind == "depth" else cv2.INTER_LINEAR
+        return scene, np.asarray(cv2.resize(painted, self._size, interpolation=way))

@@ -1,21 +1,27 @@
-"""The simulated thermal camera: the shared world's temperatures in kelvin, or as an 8-bit picture."""
+"""The simulated thermal camera: the scene's temperatures in kelvin, or as an 8-bit picture."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.simulated.canvas import Lens
 from devices.simulated.config import SimulatedConfig
 from devices.simulated.picture import Picture, join
-from devices.simulated.world import Noise, Scene, Thing, World
+from devices.simulated.world import Noise, World
 from stream_bind.messages import IntArray
 
 __all__ = ["Thermal"]
 
+LENS = Lens(hfov_deg=57.0, offset=(0.0, 0.03, 0.03))
+"""FLIR Lepton 3.5 data sheet: 57 degrees across."""
 # FLIR Lepton data sheet: thermal sensitivity below 50 mK.
 _NOISE_K = 0.05
+_BLUR_PX = 3
+"""The optics of a 160 x 120 core do not resolve its single pixels."""
 # The 8-bit picture spans 0 to 51 degC, 0.2 K a count.
 _GREY_ZERO_K, _GREY_STEP_K = 273.15, 0.2
 
@@ -32,7 +38,7 @@ class Thermal:
         self.grey = config.grey8
         self.dtype, self.unit = ("uint8", "grey8") if self.grey else ("float32", "K")
         self._noise = Noise(config.seed, 4)
-        self._picture = Picture(World(config.seed), height, width, _plate, _ink)
+        self._picture = Picture(World(config.seed), "thermal", height, width, LENS)
 
     def sample(self, first: int, t_ns: IntArray) -> NDArray[Any]:
         """(n, height, width) at event times t_ns; `first` is the index of the first sample."""
@@ -40,17 +46,8 @@ class Thermal:
 
     def _frame(self, index: int, t_ns: int) -> NDArray[Any]:
         _, frame = self._picture.frame(t_ns)
+        frame = cv2.blur(frame, (_BLUR_PX, _BLUR_PX))
         frame += np.float32(_NOISE_K) * self._noise.image(index, (self.shape[0], self.shape[1]))
         if self.grey:
             return np.clip((frame - _GREY_ZERO_K) / _GREY_STEP_K, 0, 255).astype(np.uint8)
-        return frame
-
-
-def _plate(scene: Scene, h: int, w: int) -> NDArray[Any]:
-    """Warm air rises: a kelvin and a half from bottom to top."""
-    rows = scene.temperature_k + 1.5 * (1 - np.arange(h) / h)
-    return np.repeat(rows[:, None], w, axis=1).astype(np.float32)
-
-
-def _ink(scene: Scene, thing: Thing) -> Any:
-    return np.float32(thing.temperature_k)
+        return np.asarray(frame, np.float32)

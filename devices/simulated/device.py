@@ -18,7 +18,7 @@ from stream_bind.errors import DeviceError
 from stream_bind.messages import Chunk, ClockInfo, IntArray, StreamSpec
 from stream_bind.registry import register_device
 
-__all__ = ["Sampler", "Simulated"]
+__all__ = ["Sampler", "Simulated", "sampler_of"]
 
 _BUFFER_S = 10.0
 """What a reader may fall behind before samples are lost, as a driver's ring buffer would lose them."""
@@ -53,14 +53,20 @@ _SAMPLERS: dict[str, type[Sampler]] = {
 }
 
 
+def sampler_of(config: SimulatedConfig) -> Sampler:
+    """What makes the samples of one simulated sensor, without a clock."""
+    make: Any = _SAMPLERS[config.modality]
+    sampler: Sampler = make(config)
+    return sampler
+
+
 @register_device("simulated", config=SimulatedConfig, modalities=tuple(_SAMPLERS))
 class Simulated:
     """Delivers samples when they are due on the clock, stamped with their exact event time."""
 
     def __init__(self, config: SimulatedConfig, stream_id: str, clock: Clock) -> None:
         self._clock = clock
-        make: Any = _SAMPLERS[config.modality]
-        self._sampler: Sampler = make(config)
+        self._sampler = sampler_of(config)
         rate_hz = config.rate_hz or self._sampler.rate_hz
         self._grid = SampleGrid.at(rate_hz, config.drift_ppm)
         pictures = config.modality in {"vision", "depth", "thermal"}

@@ -1,0 +1,137 @@
+"""Moments of the simulated world for training and evaluation, without running its sensors in between.
+
+A live camera renders sixty frames for a window of which the model sees two. Here only those two are rendered, and the
+clip is byte for byte the one the pipeline would have made (tests compare them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from devices.simulated import SimulatedConfig
+from devices.simulated.captions import N_VARIANTS, caption
+from devices.simulated.device import sampler_of
+from devices.simulated.grid import SampleGrid
+from devices.simulated.scenarios import SCENARIOS
+from devices.simulated.world import SCENE_NS, Scene, scene_of
+from stream_bind.encoders.base import ClipMaker
+from stream_bind.messages import ClockInfo, StreamSpec, Window
+from stream_bind.training.pairs import Moment
+
+__all__ = ["WorldSensor", "scene_moments", "world_moments"]
+
+HOP_NS = 500_000_000
+FIRST_TURN = 11_000_000
+"""Number of the world's turn of sixteen scenes from which corpora are taken, in the year 2025: a world lasts for ever,
+so the numbers do not matter, but those of live runs should be others."""
+NARROW_TURN_SHARE = 0.5
+"""Share of the turns seen by small pictures (the simulated sensors' defaults); the rest by those of configs/headset.yaml."""
+_LARGE: Mapping[str, dict[str, Any]] = {
+    "vision": {"width": 640, "height": 480},
+    "depth": {"width": 640, "height": 480},
+}
+
+
+@dataclass
+class WorldSensor:
+    """One simulated sensor and what makes its clips."""
+
+    config: SimulatedConfig
+    maker: ClipMaker
+    hop_ns: int = HOP_NS
+
+    def __post_init__(self) -> None:
+        self._sampler = sampler_of(self.config)
+        rate_hz = self.config.rate_hz or self._sampler.rate_hz
+        self._grid = SampleGrid.at(rate_hz, self.config.drift_ppm)
+        self.spec = StreamSpec(
+            id=self.config.modality,
+            modality=self.config.modality,
+            rate_hz=rate_hz,
+            shape=self._sampler.shape,
+            dtype=self._sampler.dtype,
+            unit=self._sampler.unit,
+            axes=self._sampler.axes,
+            domain="simulated",
+        )
+        self.length_ns = round(self.maker.spec.length_s * 1e9)
+
+    def clip(self, t_end_ns: int) -> Any:
+        """The packed clip of the window that ends at `t_end_ns`, a multiple of the hop."""
+        t_start_ns = t_end_ns - self.length_ns
+        context_ns = round(self.maker.spec.context_s * 1e9)
+        # due(t - 1) is the index of the first sample at or after t.
+        begin, first, stop = (self._grid.due(t - 1) for t in (t_start_ns - context_ns, t_start_ns, t_end_ns))
+        data: Any
+        if self.maker.spec.payload == "edges":
+            # Of images the models see the first and the last frame of a window at most.
+            kept = [first, stop - 1]
+            t_ns = np.concatenate([self._grid.t_ns(k, 1) for k in kept])
+            data = tuple(self._sampler.sample(k, self._grid.t_ns(k, 1))[0] for k in kept)
+            begin = first
+        else:
+            t_ns = self._grid.t_ns(begin, stop - begin)
+            data = self._sampler.sample(begin, t_ns)
+        window = Window(
+            stream=self.spec.id,
+            index=t_end_ns // self.hop_ns,
+            t_start_ns=t_start_ns,
+            t_end_ns=t_end_ns,
+            data=data,
+            t_ns=t_ns,
+            n_context=first - begin,
+            n_samples=stop - first,
+            coverage=1.0,
+            clock=ClockInfo("simulated", 0),
+        )
+        return self.maker.make(window, self.spec)
+
+
+def scene_moments(
+    scene: Scene, sensors: Mapping[str, WorldSensor], ends_s: Iterable[float]
+) -> Iterator[tuple[Moment, dict[str, Any]]]:
+    """Moments that end `ends_s` into the scene, each with the clips whose whole window lies within the scene."""
+    captions = tuple(caption(scene, variant) for variant in range(N_VARIANTS))
+    for end_s in sorted(ends_s):
+        t_end_ns = scene.begin_ns + round(end_s * 1e9)
+        inside = {m: s for m, s in sensors.items() if t_end_ns - s.length_ns >= scene.begin_ns}
+        if inside:
+            moment = Moment(
+                source=f"world:{scene.seed}",
+                t_start_ns=t_end_ns - max(s.length_ns for s in inside.values()),
+                t_end_ns=t_end_ns,
+                label=scene.scenario.label,
+                group=scene.scenario.group,
+                captions=tuple(dict.fromkeys(captions)),
+            )
+            yield moment, {modality: sensor.clip(t_end_ns) for modality, sensor in inside.items()}
+
+
+def world_moments(
+    seeds: Sequence[int], makers: Mapping[str, ClipMaker], turns: int = 1, per_scene: int = 3
+) -> Iterator[tuple[Moment, dict[str, Any]]]:
+    """Moments of whole turns (each scenario once) of several worlds, for the modalities that `makers` names.
+
+    per_scene: moments a scene, at random ends on the grid of half seconds; the first of three or more comes so early
+    in the scene that only the short windows lie within it.
+    """
+    n_scenes = len(SCENARIOS)
+    for seed in seeds:
+        rng = np.random.default_rng([seed, 0xC0E])
+        for turn in range(turns):
+            small = rng.random() < NARROW_TURN_SHARE
+            sensors = {
+                modality: WorldSensor(
+                    SimulatedConfig(modality=modality, seed=seed, **({} if small else _LARGE.get(modality, {}))), maker
+                )
+                for modality, maker in makers.items()
+            }
+            for place in range(n_scenes):
+                scene = scene_of(seed, (FIRST_TURN + turn) * n_scenes + place)
+                early = rng.choice(np.arange(4, 10), size=1 if per_scene >= 3 else 0)
+                late = rng.choice(np.arange(10, SCENE_NS // HOP_NS + 1), size=per_scene - len(early), replace=False)
+                yield from scene_moments(scene, sensors, (np.concatenate([early, late]) * (HOP_NS / 1e9)).tolist())

@@ -32,7 +32,7 @@ _VIEW = ("a picture", "a first-person view", "a recording", "a short film")
 
 
 def caption(scene: Scene, variant: int) -> str:
-    """A sentence in lower case about `scene`; the same for the same `variant`, and variant 0 is the scenario's label."""
+    """A sentence in lower case about `scene`, always the same for one `variant`; variant 0 is the scenario's label."""
     if variant == 0:
         return scene.scenario.label
     rng = np.random.default_rng([scene.seed, scene.index & 0xFFFFFFFF, variant, zlib.crc32(b"caption")])

@@ -6,6 +6,7 @@ clip is byte for byte the one the pipeline would have made (tests compare them).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from devices.simulated.grid import SampleGrid
 from devices.simulated.scenarios import SCENARIOS
 from devices.simulated.world import SCENE_NS, Scene, scene_of
 from stream_bind.encoders.base import ClipMaker
+from stream_bind.errors import ClipError
 from stream_bind.messages import ClockInfo, StreamSpec, Window
 from stream_bind.training.pairs import Moment
 
@@ -29,7 +31,7 @@ FIRST_TURN = 11_000_000
 """Number of the world's turn of sixteen scenes from which corpora are taken, in the year 2025: a world lasts for ever,
 so the numbers do not matter, but those of live runs should be others."""
 NARROW_TURN_SHARE = 0.5
-"""Share of the turns seen by small pictures (the simulated sensors' defaults); the rest by those of configs/headset.yaml."""
+"""Share of the turns seen by small pictures (the simulated sensors' defaults); the rest as in configs/headset.yaml."""
 _LARGE: Mapping[str, dict[str, Any]] = {
     "vision": {"width": 640, "height": 480},
     "depth": {"width": 640, "height": 480},
@@ -108,7 +110,12 @@ def scene_moments(
                 group=scene.scenario.group,
                 captions=tuple(dict.fromkeys(captions)),
             )
-            yield moment, {modality: sensor.clip(t_end_ns) for modality, sensor in inside.items()}
+            clips = {}
+            for modality, sensor in inside.items():
+                # A depth picture may have too few measured pixels, as outdoors.
+                with contextlib.suppress(ClipError):
+                    clips[modality] = sensor.clip(t_end_ns)
+            yield moment, clips
 
 
 def world_moments(

@@ -1,4 +1,4 @@
-"""The simulated IMU: gravity, the wearer's steps, and slow turns of the head."""
+"""The simulated IMU: what the wearer's head feels, with the noise of a small sensor."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.simulated.config import SimulatedConfig
-from devices.simulated.world import Noise, World, sine
+from devices.simulated.motion import HeadMotion
+from devices.simulated.world import Noise, World
 from stream_bind.messages import IMU_AXES, IntArray
 
 __all__ = ["Imu"]
 
-_GRAVITY_MPS2 = 9.81
 # LSM6DSO data sheet: 70 ug/rtHz and 3.8 mdps/rtHz at 200 Hz bandwidth, rounded up.
 _ACCEL_NOISE_MPS2 = 0.02
 _GYRO_NOISE_RADPS = 0.002
@@ -33,20 +33,14 @@ class Imu:
         self._columns = [IMU_AXES.index(axis) for axis in self.axes]
         self._world = World(config.seed)
         self._noise = Noise(config.seed, 2)
+        self._motion: HeadMotion | None = None
 
     def sample(self, first: int, t_ns: IntArray) -> NDArray[Any]:
         """(n, len(axes)) float32 at event times t_ns; `first` is the index of the first sample."""
         full = np.empty((len(t_ns), len(IMU_AXES)), dtype=np.float64)
         for scene, span, age_s in self._world.spans(t_ns):
-            step = age_s * scene.tempo_hz
-            stride = step * 0.5
-            swing = scene.vigour / 6.0
-            bounce = scene.vigour * (0.8 * sine(step) + 0.2 * sine(2 * step))
-            full[span, 0] = 0.35 * scene.vigour * sine(step + 0.25)
-            full[span, 1] = 0.30 * scene.vigour * sine(stride)
-            full[span, 2] = _GRAVITY_MPS2 + bounce
-            full[span, 3] = 0.8 * swing * sine(stride + 0.25)
-            full[span, 4] = 0.5 * swing * sine(step)
-            full[span, 5] = 0.3 * sine(age_s * 0.1) + 0.6 * swing * sine(stride)
+            if self._motion is None or self._motion.scene is not scene:
+                self._motion = HeadMotion(scene)
+            full[span] = self._motion.felt(age_s)
         full += _NOISE * self._noise.columns(first, len(t_ns), len(IMU_AXES))
         return full[:, self._columns].astype(np.float32)

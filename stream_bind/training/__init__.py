@@ -1,0 +1,1 @@
+"""Binding a sensor to the shared space: moments and their clips, contrastive training, checkpoints, evaluation."""

@@ -6,9 +6,11 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from devices.simulated.barometer import Barometer
 from devices.simulated.camera import Camera
 from devices.simulated.config import SimulatedConfig
 from devices.simulated.depth import Depth
+from devices.simulated.emg import Emg
 from devices.simulated.grid import SampleGrid
 from devices.simulated.imu import Imu
 from devices.simulated.microphone import Microphone
@@ -50,6 +52,8 @@ _SAMPLERS: dict[str, type[Sampler]] = {
     "depth": Depth,
     "thermal": Thermal,
     "imu": Imu,
+    "barometer": Barometer,
+    "emg": Emg,
 }
 
 

@@ -21,6 +21,7 @@ __all__ = ["GRAVITY_MPS2", "HeadMotion", "gaze_of"]
 
 GRAVITY_MPS2 = 9.81
 _TURN = 2 * math.pi
+_Z = AXES.index("z")
 
 # Rows of what the waves are worked out to: accelerations along the scene's axes, angles, rates of the angles, and what
 # is added to the angular rate about the head's axes.
@@ -45,7 +46,7 @@ class HeadMotion:
         self._glances = movements.glances
         self._bursts = movements.bursts
         self._gaze: tuple[float, float] | None = None
-        self._seen = [(AXES.index(w.axis), w.amplitude, w.hz, w.turns) for w in movements.waves if w.axis in AXES]
+        self._seen = [(AXES.index(w.axis), w.amplitude, w.hz, w.turns % 1.0) for w in movements.waves if w.axis in AXES]
         rows = sorted((row for wave in movements.waves for row in _derivatives(wave)), key=lambda row: row[0])
         table = np.array([row[1:] for row in rows])
         self._amplitudes, self._hz, self._turns = (table[:, i : i + 1].copy() for i in range(3))
@@ -57,9 +58,10 @@ class HeadMotion:
         for axis, amplitude, hz, turns in self._seen:
             values[axis] += amplitude * math.sin(_TURN * (hz * age_s + turns))
         for glance in self._glances:
-            share, _ = _share(glance, age_s)
-            values[3] += share * glance.yaw
-            values[4] += share * glance.pitch
+            if glance.start_s < age_s < glance.start_s + glance.length_s:
+                gone = float(_gone(glance, np.array([age_s]))[0][0])
+                values[3] += gone * glance.yaw
+                values[4] += gone * glance.pitch
         return Pose(*values)
 
     def felt(self, age_s: FloatArray, *, shaken: bool = True) -> FloatArray:
@@ -87,6 +89,14 @@ class HeadMotion:
         out[:, 4] = cp * sr * yaw_rate - cr * pitch_rate + sums[_SPIN + 1]
         out[:, 5] = cp * cr * yaw_rate + sr * pitch_rate + sums[_SPIN + 2]
         return out
+
+    def height_m(self, age_s: FloatArray) -> FloatArray:
+        """(n,): z of `pose` at ages (n,)."""
+        height = np.zeros(len(age_s))
+        for axis, amplitude, hz, turns in self._seen:
+            if axis == _Z:
+                height += amplitude * sine(hz * age_s + turns)
+        return height
 
     def _sums(self, age_s: FloatArray, shaken: bool) -> FloatArray:
         """(12, n): see _ACCEL, _ANGLE, _RATE and _SPIN."""
@@ -124,30 +134,23 @@ def _derivatives(wave: Wave) -> list[tuple[int, float, float, float]]:
     ]
 
 
-def _share(glance: Glance, age_s: float) -> tuple[float, float]:
-    """How far a glance has gone, 0 to 1, and its rate per second."""
+def _gone(glance: Glance, age_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """How far a glance has gone, 0 to 1, and its rate per second: there, a hold, and back."""
     there = (age_s - glance.start_s) / glance.move_s
-    back = there - 1.0 - glance.hold_s / glance.move_s
-    u, sign = (back, -1.0) if back > 0.0 else (there, 1.0)
-    u = min(max(u, 0.0), 1.0)
-    # Minimum-jerk reach (Flash and Hogan 1985).
-    gone = u * u * u * (10.0 + u * (6.0 * u - 15.0))
-    rate = 30.0 * u * u * (1.0 - u) * (1.0 - u) / glance.move_s
-    return (gone, rate) if sign > 0 else (1.0 - gone, -rate)
-
-
-def _add_glance(sums: FloatArray, age_s: FloatArray, glance: Glance) -> None:
-    length_s = 2 * glance.move_s + glance.hold_s
-    part = _between(age_s, glance.start_s, glance.start_s + length_s)
-    if part is None:
-        return
-    there = (age_s[part] - glance.start_s) / glance.move_s
     back = there - 1.0 - glance.hold_s / glance.move_s
     returning = back > 0.0
     u = np.clip(np.where(returning, back, there), 0.0, 1.0)
+    # Minimum-jerk reach (Flash and Hogan 1985).
     gone = u * u * u * (10.0 + u * (6.0 * u - 15.0))
     rate = 30.0 * u * u * (1.0 - u) * (1.0 - u) / glance.move_s
-    gone, rate = np.where(returning, 1.0 - gone, gone), np.where(returning, -rate, rate)
+    return np.where(returning, 1.0 - gone, gone), np.where(returning, -rate, rate)
+
+
+def _add_glance(sums: FloatArray, age_s: FloatArray, glance: Glance) -> None:
+    part = _between(age_s, glance.start_s, glance.start_s + glance.length_s)
+    if part is None:
+        return
+    gone, rate = _gone(glance, age_s[part])
     for i, amount in enumerate((glance.yaw, glance.pitch)):
         sums[_ANGLE + i, part] += amount * gone
         sums[_RATE + i, part] += amount * rate

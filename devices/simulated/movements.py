@@ -60,6 +60,10 @@ class Glance:
     yaw: float
     pitch: float
 
+    @property
+    def length_s(self) -> float:
+        return 2 * self.move_s + self.hold_s
+
 
 class Movements:
     """The movements of one scene, all scaled by its vigour."""

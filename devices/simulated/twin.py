@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from devices.simulated.config import UNITS
 from stream_bind.messages import IMU_AXES, StreamSpec
 
 __all__ = ["twin"]
@@ -13,7 +14,7 @@ def twin(spec: StreamSpec, seed: int = 0) -> dict[str, Any]:
     """The `device:` mapping of the simulated twin of a device with this spec (known before it opens).
 
     Modality, rate, axes, channels and picture size are taken over; what the spec leaves open (an axis of -1, a size
-    too small for a picture) gets the twin's defaults.
+    too small for a picture, a unit of its own) gets the twin's defaults.
     """
     config: dict[str, Any] = {"type": "simulated", "modality": spec.modality, "seed": seed}
     if spec.rate_hz > 0:
@@ -30,4 +31,12 @@ def twin(spec: StreamSpec, seed: int = 0) -> dict[str, Any]:
         axes = [axis for axis in spec.axes if axis in IMU_AXES]
         if axes:
             config["axes"] = axes
+    elif spec.modality in UNITS:
+        n_channels = spec.shape[0] if len(spec.shape) == 1 else -1
+        if spec.modality == "emg" and n_channels >= 1:
+            config["channels"] = n_channels
+        if len(spec.axes) == n_channels and (spec.modality == "emg" or n_channels == 1):
+            config["axes"] = list(spec.axes)
+        if spec.unit in UNITS[spec.modality]:
+            config["unit"] = spec.unit
     return config

@@ -20,7 +20,7 @@ from stream_bind.encoders.catalogue import IMAGEBIND_LICENCE, IMAGEBIND_WEIGHTS,
 from stream_bind.encoders.imagebind.clips import AudioClips, DepthClips, ImuClips, ThermalClips, VisionClips
 from stream_bind.encoders.imagebind.random_weights import random_tensor
 from stream_bind.encoders.imagebind.settings import ImageBindEncoderConfig
-from stream_bind.encoders.preprocess import fbank, frames
+from stream_bind.encoders.preprocess import fbank
 from stream_bind.errors import ConfigError, EncoderError, WeightsError
 from stream_bind.registry import register_encoder
 
@@ -118,6 +118,8 @@ class ImageBindEncoder:
         """Load these branches, or all the config names; loaded ones stay. WeightsError, EncoderError, ConfigError."""
         import torch
 
+        from stream_bind.encoders.imagebind.normalise import Normaliser
+
         wanted = self.config.modalities if modalities is None else tuple(modalities)
         for modality in wanted:
             if modality not in self.config.modalities:
@@ -127,9 +129,7 @@ class ImageBindEncoder:
         self._device = self._pick_device()
         self._dtype = self._pick_dtype()
         self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None  # type: ignore[no-untyped-call]
-        # Made once: a tensor from numbers in every call would make a GPU wait for the copy.
-        self._pixel_mean = torch.tensor(frames.MEAN, device=self._device)
-        self._pixel_std = torch.tensor(frames.STD, device=self._device)
+        self._normalise = Normaliser(self.config, self._device)
         if not self._model:
             self._model = self._identity()
         missing = [modality for modality in dict.fromkeys(wanted) if modality not in self._branches]
@@ -210,21 +210,7 @@ class ImageBindEncoder:
 
     def _normalised(self, modality: str, x: torch.Tensor) -> torch.Tensor:
         """Packed clips to the model's input, in float32 up to the cast."""
-        import torch
-
-        match modality:
-            case "text":
-                return x
-            case "vision":
-                x = x.float() / 255 if x.dtype == torch.uint8 else x
-                x = ((x - self._pixel_mean) / self._pixel_std).movedim(-1, 1)
-            case "audio":
-                x = (x - fbank.MEAN) / fbank.STD
-            case "depth":
-                x = (x - self.config.depth.mean) / self.config.depth.std
-            case "thermal":
-                x = (x - self.config.thermal.mean) / self.config.thermal.std
-        return x.to(self._dtype)
+        return x if modality == "text" else self._normalise(modality, x).to(self._dtype)
 
     def _branch(self, modality: str) -> ImageBind:
         if modality not in self._branches:

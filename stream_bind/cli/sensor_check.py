@@ -204,7 +204,9 @@ def _verdicts(seen: Observation, spec: StreamSpec) -> list[Verdict]:
         return judge_depth(data, live=spec.live)
     if seen.modality == "thermal":
         return judge_thermal(data, spec.unit, live=spec.live)
-    return judge_picture(data, live=spec.live)
+    if seen.modality == "vision":
+        return judge_picture(data, live=spec.live)
+    return []
 
 
 def _number(value: float) -> str:

@@ -123,3 +123,14 @@ def test_what_cannot_be_judged_is_not():
     assert judge_motion(at_rest()[:5], T_NS[:5], IMU_AXES) == []
     assert judged(at_rest()[:, :2], IMU_AXES[:2]) == {}
     assert list(judged(at_rest()[:, :3], IMU_AXES[:3])) == ["gravity"]
+
+
+def test_a_runner_has_gravity_on_average():
+    # Bounced about: next to nothing is felt in flight, 2.5 g on the ground.
+    rows = at_rest()
+    turns = np.arange(N) / RATE_HZ * 2.7 * 2 * np.pi
+    rows[:, 2] += 10 * np.cos(turns) + 4 * np.cos(2 * turns)
+    found = judged(rows)["gravity"]
+    assert abs(found.figures["accel_median_mps2"] / 9.81 - 1) > 0.15
+    assert found.fine
+    assert "moving" in found.detail

@@ -111,6 +111,21 @@ def test_the_rhythm_of_a_scene_is_felt(name: str, axis: int, per_beat: int) -> N
         assert hz[int(power[hz < 6].argmax())] == pytest.approx(per_beat * scene.tempo_hz, abs=0.06)
 
 
+@pytest.mark.parametrize(
+    ("name", "coordinate", "sign"), [("dog_walk", "z", -1), ("beach_run", "z", -1), ("rowing", "x", 1)]
+)
+def test_the_head_keeps_time_with_the_beats(name: str, coordinate: str, sign: int) -> None:
+    """Lowest as a foot comes down, farthest forward as the oars go in."""
+    for scene in scenes(name, 3):
+        motion = HeadMotion(scene)
+        beats_s = scene.beats_s(0.5, 9.0)
+        at, between = (
+            np.mean([getattr(motion.pose(age_s), coordinate) for age_s in (beats_s + off / scene.tempo_hz).tolist()])
+            for off in (0.0, 0.5)
+        )
+        assert sign * (at - between) > 0.015
+
+
 def test_a_blow_comes_at_its_beat() -> None:
     scene = one("hammering")
     motion = HeadMotion(scene)

@@ -26,7 +26,7 @@ from stream_bind.registry import DEVICES
 MakeFile = Callable[[str], dict[str, Any]]
 
 FILES = ("video_file", "audio_file", "audio_of_video", "still", "folder", "depth_folder", "imu_csv", "faulty_file")
-LIVE = ("vision", "audio", "depth", "thermal", "imu", "faulty_imu")
+LIVE = ("vision", "audio", "depth", "thermal", "imu", "barometer", "emg", "faulty_imu")
 
 
 def build(config: dict[str, Any], clock: Any) -> Device:
@@ -83,9 +83,14 @@ def live_config(kind: str) -> dict[str, Any]:
 
 
 def judge_spec(spec: StreamSpec) -> None:
-    assert spec.modality in MODALITIES
     assert spec.rate_hz > 0
     units = {"vision": {"rgb8"}, "audio": {"full_scale"}, "depth": {"m"}, "thermal": {"K", "grey8"}, "imu": {"si"}}
+    if spec.modality not in MODALITIES:
+        # A signal of its own kind: its channels have names, its unit is what it says.
+        assert spec.shape == (len(spec.axes),)
+        assert spec.unit
+        assert spec.dtype == "float32"
+        return
     assert spec.unit in units[spec.modality]
     if spec.modality == "imu":
         assert spec.axes

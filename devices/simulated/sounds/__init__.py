@@ -1,0 +1,8 @@
+"""What each scenario sounds like: noise, tones and strokes, put together in one score a scene."""
+
+from __future__ import annotations
+
+from devices.simulated.sounds.pieces import PIECES, score_of
+from devices.simulated.sounds.score import CONTROL_HZ, Bed, Hit, Score, Tone
+
+__all__ = ["CONTROL_HZ", "PIECES", "Bed", "Hit", "Score", "Tone", "score_of"]

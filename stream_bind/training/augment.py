@@ -122,19 +122,33 @@ def _shifted(clips: Clips, rng: np.random.Generator, settings: AugmentSettings, 
     shifts = np.rint(rng.uniform(-1, 1, (n, 2)) * reaches).astype(int)
     mirrored = (rng.random(n) < 0.5) & settings.mirror
     out = np.empty_like(clips)
-    for i, (down, right) in enumerate(shifts):
-        source = np.moveaxis(clips[i], [axes[0] - 1, axes[1] - 1], [0, 1])
-        target = np.moveaxis(out[i], [axes[0] - 1, axes[1] - 1], [0, 1])
-        source = source[:, ::-1] if mirrored[i] else source
-        rows = np.clip(np.arange(source.shape[0]) - down, 0, source.shape[0] - 1)
-        width = source.shape[1]
-        if right >= 0:
-            target[:, right:] = source[rows, : width - right]
-            target[:, :right] = target[:, right : right + 1]
-        else:
-            target[:, :right] = source[rows, -right:]
-            target[:, right:] = target[:, right - 1 : right]
+    before = (slice(None),) * (axes[0] - 1)
+    height, width = clips.shape[axes[0]], clips.shape[axes[1]]
+    for i, (down, right) in enumerate(shifts.tolist()):
+        source, target = clips[i], out[i]
+        if mirrored[i]:
+            source = np.flip(source, axes[1] - 1)
+        rows, columns = _kept(down, height), _kept(right, width)
+        target[*before, rows[1], columns[1]] = source[*before, rows[0], columns[0]]
+        for free, edge in _free(right, width):
+            target[*before, rows[1], free] = target[*before, rows[1], edge]
+        for free, edge in _free(down, height):
+            target[*before, free] = target[*before, edge]
     return out
+
+
+def _kept(shift: int, size: int) -> tuple[slice, slice]:
+    """Where what stays inside comes from, and goes to."""
+    if shift >= 0:
+        return slice(0, size - shift), slice(shift, size)
+    return slice(-shift, size), slice(0, size + shift)
+
+
+def _free(shift: int, size: int) -> list[tuple[slice, slice]]:
+    """What a shift uncovers, and the line beside it."""
+    if shift > 0:
+        return [(slice(0, shift), slice(shift, shift + 1))]
+    return [(slice(size + shift, size), slice(size + shift - 1, size + shift))] if shift < 0 else []
 
 
 def _rotations(n: int, rng: np.random.Generator, largest_deg: float) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -202,10 +203,10 @@ class Trainer:
         if found is not None:
             self._restore(found)
             log.info("going on at step %d of %d in %s", self._result.step, self.steps, self.run_dir)
-        self._loop()
-        finished = self._result.finished
-        if finished and settings.keep == "best" and self._best is not None:
-            self._load(self._best[1])
+        with self._towers.patches_by_products(settings.train):
+            finished = self._loop()
+        if finished:
+            self._take_best()
         self._conclude()
         return self._result
 
@@ -256,11 +257,12 @@ class Trainer:
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
-    def _loop(self) -> None:
+    def _loop(self) -> bool:
+        """Train on from where the run stands; False if it was asked to stop before the end."""
         result, settings = self._result, self.settings
         started_s = saved_s = time.monotonic()
         spent_s = result.seconds
-        told_s, first = 0.0, result.step
+        told_s, pace = 0.0, deque([(started_s, result.step, 0)], maxlen=40)
         clips = 0
         with Feed(self._make, range(result.step, self.steps)) as feed:
             for batches in feed:
@@ -277,14 +279,18 @@ class Trainer:
                     self._evaluate()
                 if now_s - told_s >= REPORT_EVERY_S or result.step == self.steps:
                     told_s = now_s
-                    rate = (result.step - first) / max(now_s - started_s, 1e-9)
-                    self._tell("train", clips / max(now_s - started_s, 1e-9), (self.steps - result.step) / rate)
+                    since_s, since_step, since_clips = pace[0]
+                    pace.append((now_s, result.step, clips))
+                    steps_per_s = (result.step - since_step) / max(now_s - since_s, 1e-9)
+                    left_s = (self.steps - result.step) / steps_per_s
+                    self._tell("train", (clips - since_clips) / max(now_s - since_s, 1e-9), left_s)
                 if now_s - saved_s >= settings.checkpoint_every_s:
                     self._save()
                     saved_s = time.monotonic()
         result.seconds = spent_s + time.monotonic() - started_s
         result.finished = result.step >= self.steps
         self._save()
+        return result.finished
 
     def _step(self, step: int, batches: Sequence[_Batch]) -> float:
         settings = self.settings
@@ -468,6 +474,10 @@ class Trainer:
         with torch.no_grad():
             for name, value in state.items():
                 own[name].copy_(value)
+
+    def _take_best(self) -> None:
+        if self.settings.keep == "best" and self._best is not None:
+            self._load(self._best[1])
 
     def _conclude(self) -> None:
         """Merge LoRA, write the temperature into the branch's own scale, and leave everything frozen."""

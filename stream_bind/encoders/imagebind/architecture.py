@@ -5,11 +5,23 @@ The defaults are `imagebind_huge`, the one published checkpoint (1,311 keys, 1,2
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from stream_bind.encoders.imagebind.signals import SignalConfig
 from stream_bind.messages import MODALITIES
 
-__all__ = ["CONTEXT_LENGTH", "IMAGE_SIZE", "IMU_CHANNELS", "IMU_SAMPLES", "SMALL", "VOCABULARY_SIZE", "ImageBindConfig"]
+__all__ = [
+    "CONTEXT_LENGTH",
+    "IMAGE_SIZE",
+    "IMU_CHANNELS",
+    "IMU_SAMPLES",
+    "SMALL",
+    "VOCABULARY_SIZE",
+    "ImageBindConfig",
+    "SignalConfig",
+]
 
 IMAGE_SIZE = 224
 """Side in pixels for which positions are stored (vision, depth, thermal)."""
@@ -57,15 +69,25 @@ class ImageBindConfig:
     imu_num_blocks: int = 6
     imu_num_heads: int = 8
     imu_drop_path: float = 0.7
-    modalities: tuple[str, ...] = MODALITIES
-    """Which branches to build; modalities share no weights."""
+    imu_head_dropout: float = 0.5
+    vocab_size: int = VOCABULARY_SIZE
+    context_length: int = CONTEXT_LENGTH
+    signals: tuple[SignalConfig, ...] = ()
+    """Further sensor types, which the reference does not have. Mappings of SignalConfig's arguments will do."""
+    modalities: tuple[str, ...] = ()
+    """Which branches to build; modalities share no weights. Empty: the six of the reference and all signals."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kernel_size", tuple(self.kernel_size))
-        object.__setattr__(self, "modalities", tuple(self.modalities))
+        object.__setattr__(self, "signals", tuple(_signal(given) for given in self.signals))
+        names = [signal.name for signal in self.signals]
+        if len(set(names)) < len(names):
+            raise ValueError(f"signals must have different names, found {', '.join(names)}")
+        known = (*MODALITIES, *names)
+        object.__setattr__(self, "modalities", tuple(self.modalities) or known)
         for modality in self.modalities:
-            if modality not in MODALITIES:
-                raise ValueError(f"ImageBind has no modality {modality!r}; it has {', '.join(MODALITIES)}")
+            if modality not in known:
+                raise ValueError(f"ImageBind has no modality {modality!r}; it has {', '.join(known)}")
             dim, heads = self.width(modality), self.heads(modality)
             if dim < 1 or heads < 1 or self.blocks(modality) < 1 or dim % heads:
                 raise ValueError(
@@ -74,6 +96,12 @@ class ImageBindConfig:
                 )
         if self.out_embed_dim < 1:
             raise ValueError(f"out_embed_dim must be >= 1, found {self.out_embed_dim}")
+        if self.vocab_size < 3 or self.context_length < 2:
+            raise ValueError(
+                f"vocab_size must be >= 3 and context_length >= 2, found {self.vocab_size} and {self.context_length}"
+            )
+        if not 0 <= self.imu_head_dropout < 1:
+            raise ValueError(f"imu_head_dropout must be at least 0 and below 1, found {self.imu_head_dropout:g}")
         # Longer clips would need a temporal position layout, which no published weights define.
         if len(self.kernel_size) != 3 or (self.video_frames, self.kernel_size[0]) != (2, 2):
             raise ValueError(
@@ -94,19 +122,31 @@ class ImageBindConfig:
                 f"{self.audio_kernel_size} (stride {self.audio_stride})"
             )
 
+    def signal(self, modality: str) -> SignalConfig | None:
+        """The declaration of a modality that the reference does not have; None for its own six."""
+        return next((signal for signal in self.signals if signal.name == modality), None)
+
     def width(self, modality: str) -> int:
         """Trunk width."""
-        return int(getattr(self, f"{modality}_embed_dim"))
+        return int(self._of(modality, "embed_dim"))
 
     def blocks(self, modality: str) -> int:
-        return int(getattr(self, f"{modality}_num_blocks"))
+        return int(self._of(modality, "num_blocks"))
 
     def heads(self, modality: str) -> int:
-        return int(getattr(self, f"{modality}_num_heads"))
+        return int(self._of(modality, "num_heads"))
 
     def drop_path(self, modality: str) -> float:
         """Stochastic depth of the last block in training; rises linearly from 0."""
-        return float(getattr(self, f"{modality}_drop_path", 0.0))
+        return float(self._of(modality, "drop_path", 0.0))
+
+    def head_dropout(self, modality: str) -> float:
+        """Share of features the head drops in training."""
+        return float(self._of(modality, "head_dropout", 0.0))
+
+    def _of(self, modality: str, name: str, *default: float) -> Any:
+        signal = self.signal(modality)
+        return getattr(signal, name) if signal else getattr(self, f"{modality}_{name}", *default)
 
     @property
     def audio_grid(self) -> tuple[int, int]:
@@ -114,6 +154,15 @@ class ImageBindConfig:
         mel = (self.audio_num_mel_bins - self.audio_kernel_size) // self.audio_stride + 1
         time = (self.audio_target_len - self.audio_kernel_size) // self.audio_stride + 1
         return mel, time
+
+
+def _signal(given: SignalConfig | Mapping[str, Any]) -> SignalConfig:
+    if isinstance(given, SignalConfig):
+        return given
+    try:
+        return SignalConfig(**given)
+    except TypeError as error:
+        raise ValueError(f"signals: {error}") from error
 
 
 SMALL = {

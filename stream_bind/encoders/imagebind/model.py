@@ -22,6 +22,8 @@ __all__ = ["ImageBind", "Stages"]
 
 INITIAL_SCALES = {"text": 1 / 0.07, "audio": 20.0, "depth": 5.0, "thermal": 10.0, "imu": 5.0}
 """Factor after normalising; vision has none. Text's is learned, the others are fixed (and stored)."""
+SIGNAL_SCALE = 5.0
+"""That of declared signals: the IMU's."""
 MAX_SCALE = 100.0
 
 
@@ -91,8 +93,8 @@ class Postprocessor(nn.Sequential):
 
     def __init__(self, modality: str) -> None:
         parts: list[nn.Module] = [UnitLength()]
-        if modality in INITIAL_SCALES:
-            parts.append(LogitScale(INITIAL_SCALES[modality], learnable=modality == "text"))
+        if modality != "vision":
+            parts.append(LogitScale(INITIAL_SCALES.get(modality, SIGNAL_SCALE), learnable=modality == "text"))
         super().__init__(*parts)
 
     def unit(self, head: Tensor) -> Tensor:
@@ -109,8 +111,8 @@ def build_head(modality: str, config: ImageBindConfig) -> nn.Module:
     if modality == "text":
         return TextHead(dim, out)
     norm, project = nn.LayerNorm(dim, eps=BLOCK_EPS), nn.Linear(dim, out, bias=False)
-    if modality == "imu":
-        return nn.Sequential(norm, SelectToken(), nn.Dropout(0.5), project)
+    if modality == "imu" or config.signal(modality):
+        return nn.Sequential(norm, SelectToken(), nn.Dropout(config.head_dropout(modality)), project)
     return nn.Sequential(norm, SelectToken(), project)
 
 
@@ -132,10 +134,11 @@ def build_trunk(modality: str, config: ImageBindConfig) -> Trunk:
 
 
 class ImageBind(nn.Module):
-    """Joint embedding of vision, text, audio, depth, thermal and IMU; `config.modalities` says which are built.
+    """Joint embedding of vision, text, audio, depth, thermal, IMU and declared signals.
 
-    Build under `torch.device("meta")` and load with `assign=True` to hold the weights once. Call `eval()`: in training
-    mode audio and IMU drop blocks and the IMU head drops features.
+    `config.modalities` says which branches are built. Build under `torch.device("meta")` and load with `assign=True` to
+    hold the weights once; built elsewhere its weights are ready to be trained. Call `eval()` to embed: in training mode
+    audio and IMU drop blocks and the IMU head drops features.
     """
 
     def __init__(self, config: ImageBindConfig | None = None) -> None:
@@ -151,7 +154,8 @@ class ImageBind(nn.Module):
         """What the reference returns, per modality (items, out): unit vectors times `scale`, float32.
 
         vision: (n, 3, H, W) images or (n, S, 3, T, H, W) clips of T = 1 or 2 frames; text: (n, 77) ids; audio:
-        (n, 1, 128, 204); depth, thermal: (n, 1, 224, 224); imu: (n, 6, 2000); all but text normalised float tensors.
+        (n, 1, 128, 204); depth, thermal: (n, 1, 224, 224); imu: (n, 6, 2000); a signal: (n, channels, samples); all
+        but text normalised float tensors.
         Five or more dimensions mean (n, S, ...): S clips per item, whose scaled vectors are averaged and not
         normalised again. ValueError for any other shape.
         """
@@ -217,5 +221,5 @@ class ImageBind(nn.Module):
             raise ValueError(f"modality {modality!r} is not built in this ImageBind (built: {built})")
         if not isinstance(x, Tensor):
             raise ValueError(f"{modality}: a tensor is wanted, found {type(x).__name__}; leave unused modalities out")
-        if x.ndim >= 5 and modality in {"text", "imu"}:
+        if x.ndim >= 5 and (modality in {"text", "imu"} or self.config.signal(modality)):
             raise ValueError(f"{modality} takes no clip axis, found {shape_text(x)}; embed the clips as items")

@@ -20,6 +20,7 @@ LOG_SCALES = {
     "thermal": math.log(10.0),
     "imu": math.log(5.0),
 }
+SIGNAL_LOG_SCALE = math.log(5.0)
 NORMS = (".norm_1.", ".norm_2.", ".norm_layer.", ".pre_transformer_layer.")
 EMBEDDING_STD = 0.02
 SHARPNESS = 2.0
@@ -31,7 +32,7 @@ def random_tensor(key: str, shape: tuple[int, ...], seed: int) -> NDArray[np.flo
     if key.endswith("text.mask"):
         return np.triu(np.full(shape, -np.inf, np.float32), 1)
     if key.endswith("log_logit_scale"):
-        return np.full(shape, LOG_SCALES[key.split(".")[1]], np.float32)
+        return np.full(shape, LOG_SCALES.get(key.split(".")[1], SIGNAL_LOG_SCALE), np.float32)
     if _is_norm(key):
         return np.full(shape, float(key.endswith(".weight")), np.float32)
     if key.endswith((".bias", "in_proj_bias")):

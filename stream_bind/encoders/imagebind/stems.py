@@ -12,18 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stream_bind.encoders.imagebind.architecture import (
-    CONTEXT_LENGTH,
     IMAGE_SIZE,
     IMU_CHANNELS,
     IMU_SAMPLES,
-    VOCABULARY_SIZE,
     ImageBindConfig,
+    SignalConfig,
 )
 
 __all__ = [
     "AudioPreprocessor",
     "ImuPreprocessor",
     "PlanePreprocessor",
+    "SignalPreprocessor",
     "TextPreprocessor",
     "VisionPreprocessor",
     "build_preprocessor",
@@ -100,14 +100,14 @@ class VisionStem(nn.Module):
 class MotionStem(nn.Module):
     """Runs of consecutive samples, channel-major, through a Linear without bias, then LayerNorm."""
 
-    def __init__(self, dim: int, kernel: int) -> None:
+    def __init__(self, channels: int, dim: int, kernel: int) -> None:
         super().__init__()
         self.kernel = kernel
-        self.proj = nn.Linear(IMU_CHANNELS * kernel, dim, bias=False)
+        self.proj = nn.Linear(channels * kernel, dim, bias=False)
         self.norm_layer = nn.LayerNorm(dim, eps=STEM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, 6, T) to (n, T // kernel, d); samples that fill no run are not seen."""
+        """(n, channels, T) to (n, T // kernel, d); samples that fill no run are not seen."""
         x = x[:, :, : x.shape[2] // self.kernel * self.kernel]
         runs = x.reshape(x.shape[0], x.shape[1], -1, self.kernel).transpose(1, 2).flatten(2)
         out: Tensor = self.norm_layer(self.proj(runs))
@@ -209,7 +209,7 @@ class ImuPreprocessor(nn.Module):
         super().__init__()
         dim, kernel = config.imu_embed_dim, config.imu_kernel_size
         self.cls_token = new_token(dim)
-        self.imu_stem = MotionStem(dim, kernel)
+        self.imu_stem = MotionStem(IMU_CHANNELS, dim, kernel)
         self.pos_embed = nn.Parameter(torch.empty(1, IMU_SAMPLES // kernel + 1, dim))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
@@ -222,24 +222,42 @@ class ImuPreprocessor(nn.Module):
         return with_class_token(self.cls_token, self.imu_stem(x), self.pos_embed)
 
 
+class SignalPreprocessor(nn.Module):
+    """A declared signal (n, channels, samples): the IMU's recipe with its own figures."""
+
+    def __init__(self, signal: SignalConfig) -> None:
+        super().__init__()
+        self.name, self.shape = signal.name, (signal.channels, signal.n_samples)
+        self.cls_token = new_token(signal.embed_dim)
+        self.signal_stem = MotionStem(signal.channels, signal.embed_dim, signal.kernel)
+        self.pos_embed = nn.Parameter(torch.empty(1, signal.n_samples // signal.kernel + 1, signal.embed_dim))
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 3 or x.shape[1:] != self.shape:
+            raise ValueError(f"{self.name} wants (n, {self.shape[0]}, {self.shape[1]}), found {shape_text(x)}")
+        return with_class_token(self.cls_token, self.signal_stem(x), self.pos_embed)
+
+
 class TextPreprocessor(nn.Module):
-    """Token ids (n, 77) int64. No class token: the head reads the first end-of-text."""
+    """Token ids (n, context) int64. No class token: the head reads the first end-of-text, the highest id."""
 
     mask: Tensor
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, vocabulary: int, context: int) -> None:
         super().__init__()
-        self.token_embedding = nn.Embedding(VOCABULARY_SIZE, dim)
-        self.pos_embed = nn.Parameter(torch.empty(1, CONTEXT_LENGTH, dim))
+        self.context = context
+        self.token_embedding = nn.Embedding(vocabulary, dim)
+        self.pos_embed = nn.Parameter(torch.empty(1, context, dim))
         # The checkpoint carries the causal mask; attention makes its own, the encoder checks that they agree.
-        self.register_buffer("mask", torch.full((CONTEXT_LENGTH, CONTEXT_LENGTH), -math.inf).triu_(1))
+        self.register_buffer("mask", torch.full((context, context), -math.inf).triu_(1))
         nn.init.normal_(self.token_embedding.weight, std=0.02)
         nn.init.normal_(self.pos_embed, std=0.01)
 
     def forward(self, ids: Tensor) -> Tensor:
-        if ids.ndim != 2 or ids.shape[1] != CONTEXT_LENGTH or ids.is_floating_point():
+        if ids.ndim != 2 or ids.shape[1] != self.context or ids.is_floating_point():
             raise ValueError(
-                f"text wants integer token ids (n, {CONTEXT_LENGTH}), found {shape_text(ids)} {ids.dtype}; "
+                f"text wants integer token ids (n, {self.context}), found {shape_text(ids)} {ids.dtype}; "
                 "pad with 0 behind the end-of-text"
             )
         out: Tensor = self.token_embedding(ids) + self.pos_embed
@@ -248,11 +266,14 @@ class TextPreprocessor(nn.Module):
 
 def build_preprocessor(modality: str, config: ImageBindConfig) -> nn.Module:
     """The preprocessor of one branch."""
+    signal = config.signal(modality)
+    if signal is not None:
+        return SignalPreprocessor(signal)
     match modality:
         case "vision":
             return VisionPreprocessor(config)
         case "text":
-            return TextPreprocessor(config.text_embed_dim)
+            return TextPreprocessor(config.text_embed_dim, config.vocab_size, config.context_length)
         case "audio":
             return AudioPreprocessor(config)
         case "imu":

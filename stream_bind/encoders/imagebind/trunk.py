@@ -27,6 +27,7 @@ class Attention(nn.Module):
         self.bias_k = nn.Parameter(torch.empty(1, 1, dim)) if bias_kv else None
         self.bias_v = nn.Parameter(torch.empty(1, 1, dim)) if bias_kv else None
         nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
         for bias in (self.bias_k, self.bias_v):
             if bias is not None:
                 nn.init.xavier_normal_(bias)

@@ -27,7 +27,7 @@ def moments(name: str, n: int, seed: int = 1) -> list[Scene]:
 def sampled(scene: Scene, modality: str, rate_hz: float, **settings: Any) -> np.ndarray:
     """(n, channels) float64: all of one scene."""
     sampler = sampler_of(SimulatedConfig(modality=modality, seed=scene.seed, **settings))  # type: ignore[arg-type]
-    return sampler.sample(0, times_ns(scene, rate_hz)).astype(np.float64)
+    return np.asarray(sampler.sample(0, times_ns(scene, rate_hz)), dtype=np.float64)
 
 
 def times_ns(scene: Scene, rate_hz: float) -> IntArray:

@@ -1,4 +1,4 @@
-"""Text to CLIP token ids: byte pair encoding with the vocabulary file OpenAI published.
+"""Text to CLIP token ids: byte pair encoding with the vocabulary file OpenAI published, or any in its format.
 
 Imports ftfy and regex, so only the encoders' text path imports this.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import html
+import zlib
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -20,10 +21,24 @@ from numpy.typing import NDArray
 from stream_bind.encoders.catalogue import VOCABULARY_FILE, VOCABULARY_SHA256
 from stream_bind.errors import WeightsError
 
-__all__ = ["END", "START", "VOCABULARY_FILE", "VOCABULARY_SHA256", "ClipTokenizer"]
+__all__ = [
+    "BYTE_SYMBOLS",
+    "END",
+    "END_OF_WORD",
+    "START",
+    "VOCABULARY_FILE",
+    "VOCABULARY_SHA256",
+    "ClipTokenizer",
+    "merge",
+    "split_words",
+]
 
 N_MERGES = 48894
-"""Lines of the file after its header that count; 49,408 ids in all."""
+"""Lines of the published file after its header that count; 49,408 ids in all."""
+N_FIXED = 514
+"""Ids of every vocabulary beside its merges: 256 bytes inside a word, 256 that end one, start and end."""
+CONTEXT_LENGTH = 77
+END_OF_WORD = "</w>"
 START, END = "<|startoftext|>", "<|endoftext|>"
 WORDS = regex.compile(
     rf"{regex.escape(START)}|{regex.escape(END)}|'s|'t|'re|'ve|'m|'ll|'d|\p{{L}}+|\p{{N}}|[^\s\p{{L}}\p{{N}}]+",
@@ -41,37 +56,72 @@ def _byte_symbols() -> list[str]:
     return [symbols[byte] for byte in range(256)]
 
 
-class ClipTokenizer:
-    """`tokenizer(texts)` gives (n, length) int64 ids. Not thread-safe."""
+BYTE_SYMBOLS = _byte_symbols()
 
-    def __init__(self, path: Path, sha256: str = VOCABULARY_SHA256) -> None:
-        """Read the gzip vocabulary at `path`. WeightsError if it is missing or not the published file."""
+
+def split_words(text: str) -> list[str]:
+    """The words, numbers and signs of a text after cleaning: what pairs are counted and merged within."""
+    cleaned = html.unescape(html.unescape(ftfy.fix_text(text)))
+    found: list[str] = WORDS.findall(" ".join(cleaned.split()).lower())
+    return found
+
+
+class ClipTokenizer:
+    """`tokenizer(texts)` gives (n, context_length) int64 ids. Not thread-safe."""
+
+    def __init__(
+        self,
+        path: Path,
+        sha256: str | None = VOCABULARY_SHA256,
+        *,
+        vocab_size: int = N_MERGES + N_FIXED,
+        context_length: int = CONTEXT_LENGTH,
+    ) -> None:
+        """Read the gzip vocabulary at `path`: a header line, then one merge a line.
+
+        sha256: that of the file, None for any; vocab_size: how many ids there may be, further merges are left out.
+        WeightsError if the file is missing, another than wanted, or no vocabulary.
+        """
+        own = sha256 != VOCABULARY_SHA256
+        remedy = (
+            "take the file again from where the model came from"
+            if own
+            else "get the published file with `stream-bind models pull imagebind`"
+        )
         try:
             packed = path.read_bytes()
         except OSError as error:
             raise WeightsError(
-                f"text vocabulary {path}: {error.strerror or error}; get it with `stream-bind models pull imagebind` "
-                "or name it with `vocab:`"
+                f"text vocabulary {path}: {error.strerror or error}; {remedy} or name it with `vocab:`"
             ) from error
         found = hashlib.sha256(packed).hexdigest()
-        if found != sha256:
-            raise WeightsError(
-                f"text vocabulary {path}: sha256 {sha256[:12]} is wanted, found {found[:12]}; "
-                "get the published file with `stream-bind models pull imagebind`"
-            )
-        lines = gzip.decompress(packed).decode("utf-8").split("\n")
-        merges = [tuple(line.split()) for line in lines[1 : N_MERGES + 1]]
-        self._symbols = _byte_symbols()
+        if sha256 is not None and found != sha256:
+            raise WeightsError(f"text vocabulary {path}: sha256 {sha256[:12]} is wanted, found {found[:12]}; {remedy}")
+        self.sha256, self.context_length = found, context_length
+        try:
+            lines = gzip.decompress(packed).decode("utf-8").split("\n")
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise WeightsError(f"text vocabulary {path}: cannot be unpacked ({error}); {remedy}") from error
+        merges = [tuple(line.split()) for line in lines[1 : max(vocab_size - N_FIXED, 0) + 1] if line.strip()]
         ordered = [chr(b) for b in (*range(33, 127), *range(161, 173), *range(174, 256))]
-        ordered += [symbol for symbol in self._symbols if symbol not in set(ordered)]
-        vocabulary = ordered + [f"{symbol}</w>" for symbol in ordered] + ["".join(pair) for pair in merges]
+        ordered += [symbol for symbol in BYTE_SYMBOLS if symbol not in set(ordered)]
+        vocabulary = ordered + [f"{symbol}{END_OF_WORD}" for symbol in ordered] + ["".join(pair) for pair in merges]
         self._ids = {symbol: i for i, symbol in enumerate([*vocabulary, START, END])}
+        for pair in merges:
+            if len(pair) != 2 or not all(part in self._ids for part in pair):
+                raise WeightsError(f"text vocabulary {path}: {' '.join(pair)[:40]!r} is no pair of symbols; {remedy}")
         self._ranks = {pair: rank for rank, pair in enumerate(merges)}
         self._words: dict[str, tuple[int, ...]] = {START: (self._ids[START],), END: (self._ids[END],)}
         self.start, self.end = self._ids[START], self._ids[END]
 
-    def __call__(self, texts: Sequence[str], length: int = 77) -> NDArray[np.int64]:
-        """(n, length) int64: start, ids, end, zeros. Long texts are cut, the end always stays."""
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids; the last is the end-of-text."""
+        return self.end + 1
+
+    def __call__(self, texts: Sequence[str], length: int | None = None) -> NDArray[np.int64]:
+        """(n, length or context_length) int64: start, ids, end, zeros. Long texts are cut, the end always stays."""
+        length = self.context_length if length is None else length
         out = np.zeros((len(texts), length), np.int64)
         for row, text in zip(out, texts, strict=True):
             ids = [self.start, *self.encode(text)][: length - 1]
@@ -85,29 +135,28 @@ class ClipTokenizer:
         The literal names of the two special tokens inside a text become these tokens, as in the reference: an
         `<|endoftext|>` in a label ends it there.
         """
-        cleaned = html.unescape(html.unescape(ftfy.fix_text(text)))
-        cleaned = " ".join(cleaned.split()).lower()
-        return [i for word in WORDS.findall(cleaned) for i in self._word_ids(word)]
+        return [i for word in split_words(text) for i in self._word_ids(word)]
 
     def _word_ids(self, word: str) -> tuple[int, ...]:
         known = self._words.get(word)
         if known is not None:
             return known
-        parts = [self._symbols[byte] for byte in word.encode("utf-8")]
-        parts[-1] += "</w>"
+        parts = [BYTE_SYMBOLS[byte] for byte in word.encode("utf-8")]
+        parts[-1] += END_OF_WORD
         while len(parts) > 1:
-            ranked = [(self._ranks.get(pair, N_MERGES), pair) for pair in pairwise(parts)]
+            ranked = [(self._ranks.get(pair, len(self._ranks)), pair) for pair in pairwise(parts)]
             rank, best = min(ranked)
-            if rank == N_MERGES:
+            if rank == len(self._ranks):
                 break
-            parts = _merge(parts, best)
+            parts = merge(parts, best)
         ids = tuple(self._ids[part] for part in parts)
         if len(self._words) < MAX_CACHED_WORDS:
             self._words[word] = ids
         return ids
 
 
-def _merge(parts: list[str], pair: tuple[str, str]) -> list[str]:
+def merge(parts: Sequence[str], pair: tuple[str, str]) -> list[str]:
+    """`parts` with every occurrence of `pair` made one, from the left."""
     merged, i = [], 0
     while i < len(parts):
         if i + 1 < len(parts) and (parts[i], parts[i + 1]) == pair:

@@ -14,10 +14,10 @@ __all__ = ["Detrend", "SignalConfig"]
 Detrend = Literal["none", "mean", "linear"]
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 MAX_SAMPLES = 65536
-RESERVED = frozenset(
-    ("apply", "buffers", "children", "clear", "compile", "cpu", "cuda", "double", "eval", "float", "forward", "half")
-    + ("items", "keys", "modules", "name", "parameters", "pop", "signal", "to", "train", "training", "type", "update")
-    + ("unknown", "values", "xpu")
+RESERVED = (
+    {"apply", "buffers", "children", "clear", "compile", "cpu", "cuda", "double", "eval", "float", "forward", "half"}
+    | {"items", "keys", "modules", "name", "parameters", "pop", "signal", "to", "train", "training", "type", "unknown"}
+    | {"update", "values", "xpu"}
 )
 """Names that torch's containers or our own words have taken."""
 

@@ -40,7 +40,7 @@ def pressures(scene: Scene) -> np.ndarray:
 
 def levels(scene: Scene, **settings: Any) -> np.ndarray:
     """(channels,) rms in millivolts."""
-    return sampled(scene, "emg", 200.0, **settings).std(axis=0)
+    return np.asarray(sampled(scene, "emg", 200.0, **settings).std(axis=0))
 
 
 def test_climbing_stairs_lowers_the_pressure_by_what_is_climbed() -> None:

@@ -37,7 +37,7 @@ class Microphone:
         """(n, channels) float32 at event times t_ns; `first` is the index of the first sample."""
         out = np.empty((len(t_ns), self.shape[0]), dtype=np.float32)
         for scene, span, age_s in self._world.spans(t_ns):
-            if self._sound is None or self._sound.scene is not scene:
+            if self._sound is None or self._sound.scene != scene:
                 self._sound = Sound(scene, self._rate_hz)
             heard = self._sound.at(age_s)
             for channel in range(self.shape[0]):

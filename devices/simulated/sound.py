@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from devices.simulated.sounds import CONTROL_HZ, Score, score_of
+from devices.simulated.sounds import CONTROL_HZ, Later, Score, score_of
 from devices.simulated.sounds.tables import CYCLE, Samples
 from devices.simulated.world import SCENE_NS, FloatArray, Scene
 
@@ -73,9 +73,11 @@ class Sound:
         begin, end = np.searchsorted(self._starts, (first - self._longest, first + n))
         for start, stroke, gain in self._hits[int(begin) : int(end)]:
             skipped = max(0, first - start)
-            heard = stroke[skipped : first + n - start]
-            if len(heard):
-                out[start + skipped - first :][: len(heard)] += gain * heard
+            if skipped >= len(stroke):
+                continue
+            samples = stroke.samples() if isinstance(stroke, Later) else stroke
+            heard = samples[skipped : first + n - start]
+            out[start + skipped - first :][: len(heard)] += gain * heard
         # A membrane gives way before it clips.
         np.tanh(out, out=out)
         age_s = index / self._rate_hz

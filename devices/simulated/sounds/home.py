@@ -22,7 +22,7 @@ def kettle(score: Score) -> None:
     begun = score.between(0.0, 0.35)
     heat = begun + (1 - begun) * score.times_s / SCENE_S
     bubbling = np.clip((heat - 0.45) / 0.55, 0, 1)
-    score.bed([(200, -8), (600, -2), (1800, 0), (4500, -3), (9000, -12)], -30, 0.08 + heat**2.2, near=False)
+    score.bed([(200, -8), (600, -2), (1800, 0), (4500, -3), (9000, -12)], -30, 0.2 + heat**2.2)
     score.bed([(50, -4), (120, 2), (350, 0), (900, -8), (3000, -24)], -28, bubbling**1.5 * score.swell(7, 3))
     for start_s in range(10):
         per_s = 60 * float(bubbling[start_s * 100]) ** 1.5
@@ -106,7 +106,7 @@ def rain_window(score: Score) -> None:
     times_s = score.at_random(110 * heavy)
     # More drops where the gust is: thinned by its curve.
     kept = score.rng.random(len(times_s)) < np.clip(gusts[(times_s * 100).astype(np.int64)] / 1.6, 0.1, 1)
-    score.play(times_s[kept], ticks, -32 + (3 if roof else 0), 5)
+    score.play(times_s[kept], ticks, -26 + (3 if roof else 0), 5)
     wind(score, -50, 6, 0.35)
     if score.chance(0.6):
         gutter_s = np.arange(0, SCENE_S, score.between(0.25, 0.9)) + score.between(0, 0.3)
@@ -127,7 +127,7 @@ def rain_window(score: Score) -> None:
 def tooth_brushing(score: Score) -> None:
     s = score.scene
     small = s.place == "in a small bathroom"
-    room = Room(score, score.between(0.15, 0.22) if small else score.between(0.3, 0.5), -12, _TILES)
+    room = Room(score, score.between(0.15, 0.22) if small else score.between(0.3, 0.42), -12, _TILES)
     # Front teeth sound bright, back teeth through a closed mouth.
     bright_hz = score.between(3200, 6000)
     kinds = []
@@ -135,7 +135,7 @@ def tooth_brushing(score: Score) -> None:
         brush: Spectrum = ((hz / 6, -16), (hz / 2, -4), (hz, 0), (1.8 * hz, -4), (3.5 * hz, -18))
         decay_s = 0.16 / s.tempo_hz
         kinds.append([[room(burst(score, brush, decay_s, a)) for _ in range(2)] for a in (0.004, 0.02)])
-    level_db = score.between(-24, -18)
+    level_db = score.between(-16, -10)
     where = np.clip(np.round(score.wander(0.5) + 1), 0, 2).astype(int)
     for beat_s in score.beats():
         there, back = kinds[where[int(np.clip(beat_s, 0, SCENE_S) * 100)]]

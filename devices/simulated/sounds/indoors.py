@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from devices.simulated.sounds.airs import breath
-from devices.simulated.sounds.score import SCENE_S, Score
+from devices.simulated.sounds.score import SCENE_S, Later, Score
 from devices.simulated.sounds.steps import footsteps
 from devices.simulated.sounds.strokes import Room, burst, glide, join, note, ring
 from devices.simulated.sounds.tables import Samples, Spectrum
@@ -19,7 +19,7 @@ _STONE: Spectrum = ((80, -4), (400, 0), (1500, -2), (5000, -10), (12000, -26))
 
 def supermarket(score: Score) -> None:
     s = score.scene
-    score.play(score.beats(), footsteps(score, "floor"), -24, 1.5, near=True)
+    score.play(score.beats(), footsteps(score, "floor"), -18, 1.5, near=True)
     # Small hard wheels on tiles: a steady rattle, with a tick at every joint.
     rattle: Spectrum = ((150, -6), (500, -4), (1800, 0), (4500, 1), (9000, -10))
     score.bed(rattle, -31, score.swell(9, 4) * score.swell(0.5, 2) * (s.speed_mps / 0.85), near=True)
@@ -58,7 +58,13 @@ def stairs(score: Score) -> None:
         "in an office building": ("office", score.between(0.7, 1.2), -4.0, _STONE),
     }[s.place]
     room = Room(score, decay_s, wet_db, walls)
-    score.play(score.beats(), [room(step) for step in footsteps(score, ground)], -14, 1.5, near=True)
+    score.play(
+        score.beats(),
+        [room(step) for step in footsteps(score, ground)],
+        -14 if ground == "wood" else -9,
+        1.5,
+        near=True,
+    )
     cloth = burst(score, [(800, -10), (3000, 0), (8000, -10)], 0.05, 0.06)
     score.play(score.beats() + 0.25 / s.tempo_hz, [cloth], -38, 2, near=True)
     breath(score, 2 * round(score.between(1, 2)) / s.tempo_hz, score.between(-48, -40), score.between(0, 1))
@@ -99,11 +105,11 @@ def typing(score: Score) -> None:
 
     keys = [key(score.between(0.9, 1.4)) for _ in range(6)]
     space = join(score, [(0, key(0.55), 1.0), (0, ring(score, [(0.5 * body_hz, 1, 0.03)], 0.001), 0.7)])
-    level_db, left = score.between(-29, -21), int(score.rng.integers(2, 8))
-    resting = score.wander(0.25) > 1.05
+    level_db, left = score.between(-24, -16), int(score.rng.integers(2, 8))
+    rests_s = [(start, start + score.between(0.5, 1.2)) for start in score.at_random(0.15)]
     for beat_s in score.beats():
         # Words of some letters; now and then a thought instead of a word.
-        if resting[int(np.clip(beat_s, 0, SCENE_S) * 100)]:
+        if any(start <= beat_s < end for start, end in rests_s):
             continue
         left -= 1
         late_s = float(np.clip(score.rng.normal(0, 0.005), -0.015, 0.015))
@@ -134,9 +140,10 @@ def piano(score: Score) -> None:
     scale = (0, 2, 4, 5, 7, 9, 11) if score.chance(0.6) else (0, 2, 3, 5, 7, 8, 10)
     root_hz = 220.0 * 2 ** (int(score.rng.integers(-5, 6)) / 12)
     bright = score.between(0.4, 0.65)
-    notes: dict[int, Samples] = {}
+    knock = burst(score, [(60, 0), (250, -3), (900, -20)], 0.02)
+    notes: dict[int, Later] = {}
 
-    def pitched(degree: int) -> Samples:
+    def pitched(degree: int) -> Later:
         if degree not in notes:
             octave, step = divmod(degree, 7)
             notes[degree] = note(score, root_hz * 2 ** (octave + scale[step] / 12), bright)
@@ -150,6 +157,7 @@ def piano(score: Score) -> None:
     for k, beat_s in enumerate(score.beats()):
         degree = int(np.clip(degree + score.rng.integers(-2, 3), 3, 11))
         score.play([beat_s], [pitched(degree)], level_db, 1.5)
+        score.play([beat_s], [knock], level_db - 17, 1.5)
         if k % bar == 0:
             chord_root = int(score.rng.choice([0, 3, 4, 5]))
             for third in (0, 2, 4):

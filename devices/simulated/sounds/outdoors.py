@@ -17,16 +17,16 @@ _ROAD: Spectrum = ((30, 0), (90, 2), (350, -5), (1200, -12), (4000, -34))
 
 def dog_walk(score: Score) -> None:
     ground = {"in a park": "gravel", "along a street": "street", "on a forest path": "leaves"}[score.scene.place]
-    score.play(score.beats(), footsteps(score, ground), -17, 1.5, near=True)
+    score.play(score.beats(), footsteps(score, ground), -12, 1.5, near=True)
     # The dog's paws are quick and light, its collar jingles with them.
     trot_hz = score.scene.tempo_hz * score.between(1.5, 2.2)
     trot_s = np.arange(-0.5, SCENE_S, 1 / trot_hz) + score.between(0, 0.4)
     paws = [burst(score, [(800, -6), (2500, 0), (6000, -8)], 0.006) for _ in range(3)]
-    score.play(trot_s + score.rng.normal(0, 0.012, len(trot_s)), paws, -37, 3)
+    score.play(trot_s + score.rng.normal(0, 0.012, len(trot_s)), paws, -34, 3)
     body_hz = score.between(3800, 5600)
     for _ in range(3):
         tags = ring(score, [(body_hz * f, a, score.between(0.02, 0.06)) for f, a in ((1, 1), (1.37, 0.8), (1.83, 0.6))])
-        score.play(trot_s[score.rng.random(len(trot_s)) < 0.35] + score.between(0, 0.05), [tags], -33, 3)
+        score.play(trot_s[score.rng.random(len(trot_s)) < 0.35] + score.between(0, 0.05), [tags], -30, 3)
     if score.chance(0.55):
         score.bed(
             [(600, -8), (1600, 0), (5000, -6), (10000, -20)],
@@ -56,7 +56,7 @@ def dog_walk(score: Score) -> None:
 
 
 def beach_run(score: Score) -> None:
-    score.play(score.beats(), footsteps(score, "sand"), -17, 1.5, near=True)
+    score.play(score.beats(), footsteps(score, "sand"), -11, 1.5, near=True)
     period_s = score.between(8, 12)
     for offset in (score.between(0, 1), score.between(0, 1)):
         # A breaker falls, then its foam runs up and fizzes out.
@@ -124,6 +124,8 @@ def bus_ride(score: Score) -> None:
         pitch[inside] = hz + (top_hz - hz) * (score.times_s[inside] - at_s) / length_s
         at_s += length_s
         hz = float(np.clip(top_hz * score.between(0.62, 0.9), 30, 70))
+    # The clutch takes a fifth of a second.
+    pitch = np.convolve(np.pad(pitch, 10, mode="edge"), np.full(21, 1 / 21), mode="valid")
     pitch = pitch * (1 + 0.01 * score.wander(3))
     rear = 4 if s.place == "in the last row" else 0
     load = np.clip(pitch / 50, 0.5, 1.4)
@@ -178,8 +180,8 @@ def camp_fire(score: Score) -> None:
     # Crackles come in flurries.
     lively = score.rng.uniform(0.2, 1.8, 5)
     for i, factor in enumerate(lively):
-        score.play(score.at_random(per_s * float(factor), 2.0 * i, 2.0 * i + 2.0), small, -25, 5)
-    score.play(score.at_random(score.between(0.5, 1.8)), large, -13, 4)
+        score.play(score.at_random(per_s * float(factor), 2.0 * i, 2.0 * i + 2.0), small, -19, 5)
+    score.play(score.at_random(score.between(0.5, 1.8)), large, -9, 3.5)
     if score.chance(0.4):
         fizz = burst(score, [(2000, -10), (6000, 0), (14000, -2)], score.between(0.2, 0.5), 0.05)
         score.play([score.between(0, 9)], [fizz], -36)

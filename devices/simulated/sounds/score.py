@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from devices.simulated.sounds.tables import Bins, Samples, Spectrum, cycle, db, noise, wander, white
 from devices.simulated.world import SCENE_NS, FloatArray, Scene
 
-__all__ = ["CONTROL_HZ", "SCENE_S", "Bed", "Hit", "Score", "Tone"]
+__all__ = ["CONTROL_HZ", "SCENE_S", "Bed", "Hit", "Later", "Score", "Stroke", "Tone"]
 
 SCENE_S = SCENE_NS * 1e-9
 CONTROL_HZ = 100.0
@@ -40,12 +41,33 @@ class Tone:
     gains: FloatArray | float
 
 
+class Later:
+    """A stroke that is made when it is first heard: a dozen notes made at once would hold up a reader."""
+
+    def __init__(self, length: int, make: Callable[[], Samples]) -> None:
+        """length: samples that `make` will give. It must draw nothing from the score."""
+        self._length = length
+        self._make = make
+        self._samples: Samples | None = None
+
+    def __len__(self) -> int:
+        return self._length
+
+    def samples(self) -> Samples:
+        if self._samples is None:
+            self._samples = self._make()
+        return self._samples
+
+
+Stroke = Samples | Later
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A short sound at a time: its first sample falls on the sample nearest to `at_s`."""
 
     at_s: float
-    stroke: Samples
+    stroke: Stroke
     gain: float
 
 
@@ -101,7 +123,9 @@ class Score:
         ]
 
     def noise(self, spectrum: Spectrum, length_s: float) -> Samples:
-        """Noise of rms 1, its own each time."""
+        """At least `length_s` of noise of rms 1, its own each time."""
+        # Whole hundredths of a second: lengths that are primes take a transform ten times as long.
+        length_s = math.ceil(length_s * 100) / 100
         return noise(self._white(length_s), self.rate_hz, length_s, spectrum)
 
     def _white(self, length_s: float) -> Bins:
@@ -128,14 +152,14 @@ class Score:
         """A lasting tone; `harmonics` are amplitudes from the first on."""
         self._tone(harmonics, pitch_hz, gains * (db(level_db) * self.factor(near)))
 
-    def hit(self, at_s: float, stroke: Samples, level_db: float, *, near: bool = False) -> None:
+    def hit(self, at_s: float, stroke: Stroke, level_db: float, *, near: bool = False) -> None:
         """A stroke (of peak 1) at `at_s`."""
         self.hits.append(Hit(at_s, stroke, db(level_db) * self.factor(near)))
 
     def play(
         self,
         at_s: Iterable[float],
-        strokes: Sequence[Samples],
+        strokes: Sequence[Stroke],
         level_db: float,
         spread_db: float = 2.0,
         *,

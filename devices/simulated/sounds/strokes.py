@@ -5,11 +5,12 @@ Every stroke is float32 with a peak of about 1 and begins with its attack: where
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from devices.simulated.sounds.score import Score
+from devices.simulated.sounds.score import Later, Score
 from devices.simulated.sounds.tables import Samples, Spectrum, cycle, db
 
 __all__ = ["Room", "burst", "chirp", "drip", "glide", "grains", "join", "note", "ring"]
@@ -42,26 +43,23 @@ def ring(
 ) -> Samples:
     """A struck body: (frequency in Hz, amplitude, decay time in s) of each of its modes; damped at `longest_s`."""
     t = _times(score, min(longest_s, _SILENT * max(decay for _, _, decay in modes)))
-    out = np.zeros(len(t), dtype=np.float32)
+    rows = -(-len(t) // _FINE)
+    out, one, other = np.zeros((3, rows, _FINE), dtype=np.float32)
     for hz, amplitude, decay_s in modes:
         if hz < 0.45 * score.rate_hz:
-            n = min(len(t), max(2, round(_SILENT * decay_s * score.rate_hz)))
-            out[:n] += np.float32(amplitude) * _ringing(score.rate_hz, n, hz, decay_s)
-    out *= _rise(t, attack_s) / np.float32(max(1e-9, sum(abs(amplitude) for _, amplitude, _ in modes)))
-    return out
-
-
-def _ringing(rate_hz: float, n: int, hz: float, decay_s: float) -> Samples:
-    """exp(-t / decay_s) sin(2 pi hz t): powers of one complex number, as products of coarse and fine ones.
-
-    0.1 ms for 77 thousand samples, where sin and exp of each take 1 ms.
-    """
-    each = (-1 / decay_s + 2j * np.pi * hz) / rate_hz
-    fine = np.exp(each * np.arange(_FINE))
-    coarse = np.exp(each * _FINE * np.arange(-(-n // _FINE)))
-    re, im = (np.asarray(part, dtype=np.float32)[:, None] for part in (coarse.real, coarse.imag))
-    turned = re * fine.imag.astype(np.float32) + im * fine.real.astype(np.float32)
-    return np.asarray(turned.reshape(-1)[:n], dtype=np.float32)
+            # exp(-t / decay) sin(2 pi hz t) as powers of one complex number, products of coarse and fine ones: 0.1 ms
+            # for 77 thousand samples, of which sin and exp take 1 ms each.
+            each = (-1 / decay_s + 2j * np.pi * hz) / score.rate_hz
+            heard_s = decay_s * max(1.0, _SILENT + math.log(abs(amplitude) + 1e-9))
+            n = min(rows, math.ceil(heard_s * score.rate_hz / _FINE))
+            fine = np.exp(each * np.arange(_FINE)).astype(np.complex64)
+            coarse = amplitude * np.exp(each * _FINE * np.arange(n))[:, None].astype(np.complex64)
+            np.multiply(coarse.real, fine.imag, out=one[:n])
+            np.multiply(coarse.imag, fine.real, out=other[:n])
+            out[:n] += one[:n]
+            out[:n] += other[:n]
+    peak = max(1e-9, sum(abs(amplitude) for _, amplitude, _ in modes))
+    return np.asarray(out.reshape(-1)[: len(t)] * (_rise(t, attack_s) / np.float32(peak)), dtype=np.float32)
 
 
 def glide(
@@ -109,8 +107,8 @@ def grains(score: Score, spectrum: Spectrum, n: int, length_s: float, decay_s: f
     )
 
 
-def note(score: Score, pitch_hz: float, bright: float, length_s: float = 1.4) -> Samples:
-    """A piano's note: hammer, harmonics stretched a little, the upper ones gone first."""
+def note(score: Score, pitch_hz: float, bright: float, length_s: float = 1.4) -> Later:
+    """A piano's note: harmonics stretched a little, the upper ones gone first, and the damper that ends it."""
     modes = []
     sustain_s = 0.9 * (220 / pitch_hz) ** 0.4
     for k in range(1, 9):
@@ -118,12 +116,16 @@ def note(score: Score, pitch_hz: float, bright: float, length_s: float = 1.4) ->
         hz = k * pitch_hz * (1 + 4e-4 * k * k) ** 0.5
         if hz < 9000:
             modes.append((hz, bright ** (k - 1) * score.between(0.6, 1.0), sustain_s / k**0.7))
-    string = ring(score, modes, 0.002, length_s)
-    # The damper falls.
-    n = min(len(string), round(0.12 * score.rate_hz))
-    string[len(string) - n :] *= np.linspace(1, 0, n, dtype=np.float32)
-    knock = burst(score, ((60, 0), (250, -3), (900, -20)), 0.02)
-    return join(score, [(0.0, string, 1.0), (0.0, knock, 0.12)])
+    length_s = min(length_s, _SILENT * sustain_s)
+    released = round(0.12 * score.rate_hz)
+
+    def make() -> Samples:
+        samples = ring(score, modes, 0.002, length_s)
+        end = samples[max(0, len(samples) - released) :]
+        end *= np.linspace(1, 0, len(end), dtype=np.float32)
+        return samples
+
+    return Later(max(2, round(length_s * score.rate_hz)), make)
 
 
 def join(score: Score, parts: Sequence[tuple[float, Samples, float]]) -> Samples:

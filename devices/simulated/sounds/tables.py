@@ -41,7 +41,7 @@ def _amplitudes(hz: FloatArray, spectrum: Spectrum) -> FloatArray:
     return np.asarray(10.0 ** (np.interp(np.log(hz), np.log(corners), levels) / 20.0))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=128)
 def _grid(n: int, rate_hz: float) -> tuple[int, int, IntArray, Samples]:
     """First and last bin used, and where they lie between the points of _GRID_HZ: left neighbour and part."""
     first = max(1, math.ceil(_LOWEST_HZ * n / rate_hz))

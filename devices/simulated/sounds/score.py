@@ -16,7 +16,7 @@ __all__ = ["CONTROL_HZ", "SCENE_S", "Bed", "Hit", "Later", "Score", "Stroke", "T
 SCENE_S = SCENE_NS * 1e-9
 CONTROL_HZ = 100.0
 """Gains and pitches are given at this rate and run straight between its points."""
-_LOOP_S = 3.0
+_LOOP_S = 2.5
 _VOICE: Spectrum = ((80, -24), (160, -4), (450, 0), (1200, -9), (3500, -24), (8000, -45))
 
 

@@ -153,7 +153,11 @@ class Room:
         self._echo = np.asarray(echo * scale, dtype=np.float32)
         self._spectra: dict[int, np.ndarray] = {}
 
-    def __call__(self, stroke: Samples) -> Samples:
+    def __call__(self, stroke: Samples) -> Later:
+        """The stroke and its echo."""
+        return Later(len(stroke) + len(self._echo), lambda: self._echoed(stroke))
+
+    def _echoed(self, stroke: Samples) -> Samples:
         n = len(stroke) + len(self._echo)
         # A length of 2^a is what a fast transform likes best.
         size = 1 << (n - 1).bit_length()

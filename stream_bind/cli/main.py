@@ -26,6 +26,7 @@ VERBS = {
     "validate": "stream_bind.cli.validate:validate_command",
     "subscribe": "stream_bind.cli.subscribe:subscribe_command",
     "embed": "stream_bind.cli.embed:embed_command",
+    "bind": "stream_bind.cli.bind:bind_command",
     "models": "stream_bind.cli.models:models_app",
     "devices": "stream_bind.cli.devices:devices_command",
     "doctor": "stream_bind.cli.doctor:doctor_command",

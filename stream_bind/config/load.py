@@ -28,7 +28,7 @@ from stream_bind.errors import ConfigError
 from stream_bind.messages import MODALITIES
 from stream_bind.registry import DEVICES, ENCODERS, SINKS, Registry
 
-__all__ = ["load_config", "parse_config"]
+__all__ = ["build_config", "load_config", "parse_config"]
 
 Known = Mapping[Path, Iterable[str]]
 """The keys allowed at each path of a section."""
@@ -55,7 +55,14 @@ def parse_config(
     return _build(parse_document(text, source), overrides, simulate=simulate, files=files)
 
 
-def _build(document: Document, overrides: Sequence[str], *, simulate: bool, files: bool) -> RigConfig:
+def build_config(document: Document, *, simulate: bool = False, files: bool = False, weights: bool = True) -> RigConfig:
+    """As load_config, from a document that was read and changed before. weights False: none need be there."""
+    return _build(document, (), simulate=simulate, files=files, weights=weights)
+
+
+def _build(
+    document: Document, overrides: Sequence[str], *, simulate: bool, files: bool, weights: bool = True
+) -> RigConfig:
     apply_overrides(document, overrides)
     problems = Problems(document)
     data = document.data
@@ -72,8 +79,9 @@ def _build(document: Document, overrides: Sequence[str], *, simulate: bool, file
     runtime = _section(RuntimeConfig, data, "runtime", problems)
     lanes = checks.check_lanes(streams, encoders, problems)
     checks.check_devices(streams, encoders, problems, files=files and not simulate)
-    if files:
+    if files and weights:
         checks.check_weights(encoders, places, problems)
+    if files:
         checks.check_sinks(sinks, problems)
     if publish is not None:
         checks.check_endpoint(publish, problems)

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -197,6 +197,7 @@ class Pairs:
     _places: Mapping[str, Rows]
     """modality: (n,) number of the moment's clip, -1 where it has none."""
     _digests: Mapping[str, NDArray[np.uint64]] = field(repr=False)
+    _scales: Mapping[str, tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, directories: Iterable[str | os.PathLike[str]] | str | os.PathLike[str]) -> Pairs:
@@ -275,6 +276,9 @@ class Pairs:
             for number in np.unique(owners):
                 chosen = np.flatnonzero(owners == number)
                 out[chosen] = parts[number].data[places[chosen] - parts[number].begin]
+        if modality in self._scales:
+            mean, std = self._scales[modality]
+            out = ((out - mean) / std).astype(kept.stored)
         return out
 
     def clips(self, modality: str, rows: Sequence[int] | NDArray[Any]) -> NDArray[Any]:
@@ -296,7 +300,13 @@ class Pairs:
             self._parts,
             {modality: places[index] for modality, places in self._places.items()},
             {modality: digests[index] for modality, digests in self._digests.items()},
+            self._scales,
         )
+
+    def scaled(self, modality: str, mean: NDArray[Any], std: NDArray[Any]) -> Pairs:
+        """The same moments with `mean` subtracted from this modality's clips and the rest divided by `std`; both
+        broadcast to one clip."""
+        return replace(self, _scales={**self._scales, modality: (mean, std)})
 
     def fingerprint(self, modalities: Iterable[str] | None = None) -> str:
         """16 hex digits that change with any moment, caption or clip (of these modalities)."""
@@ -306,6 +316,8 @@ class Pairs:
         for modality in sorted(self.stored if modalities is None else modalities):
             whole.update(modality.encode())
             whole.update(self.digests(modality).tobytes())
+            for part in self._scales.get(modality, ()):
+                whole.update(np.asarray(part, np.float64).tobytes())
         return whole.hexdigest()
 
 

@@ -65,7 +65,7 @@ def test_only_windows_inside_one_scene_are_labelled_and_captioned() -> None:
     moments = [m for m, _ in collected(take_of())]
     inside = [m for m in moments if m.t_start_ns // 10**10 == (m.t_end_ns - 1) // 10**10]
     assert 0 < len(inside) < len(moments)
-    assert all((m.label in LABELS and m.captions and m.group) == (m in inside) for m in moments)
+    assert all(bool(m.label in LABELS and m.captions and m.group) == (m in inside) for m in moments)
 
 
 def test_captions_of_a_table_hold_where_they_hold_the_whole_window(tmp_path: Path) -> None:
@@ -97,6 +97,9 @@ def test_a_stretch_of_a_take_leaves_windows_across_its_ends_out() -> None:
 
 def test_a_recorded_table_of_motion_is_read_to_its_end_at_full_speed(tmp_path: Path) -> None:
     table = tmp_path / "walk.csv"
+    device = (
+        f'{{type: imu_csv, path: "{table}", accel_unit: m/s2, gyro_unit: rad/s, start_time: "2024-01-01T00:00:00Z"}}'
+    )
     rows = (f"{n / 100},{n % 7},0,9.8,0,0,0" for n in range(2000))
     table.write_text("t_s,accel_x,accel_y,accel_z,gyro_x,gyro_y,gyro_z\n" + "\n".join(rows) + "\n")
     text = f"""
@@ -105,7 +108,7 @@ rig: test
 encoder: {{model: imagebind, size: small, weights: random}}
 streams:
   - {{id: imu, modality: imu, window: {{hop_s: 1}},
-     device: {{type: imu_csv, path: "{table}", accel_unit: m/s2, gyro_unit: rad/s, start_time: "2024-01-01T00:00:00Z"}}}}
+     device: {device}}}
 """
     streams = parse_config(text).streams
     digests = file_digests(streams)

@@ -118,3 +118,15 @@ def test_taken_moments_keep_their_clips_and_the_fingerprint_tells_them_apart(tmp
     assert pairs.fingerprint() != some.fingerprint()
     assert pairs.fingerprint() == Pairs.open(tmp_path).fingerprint()
     assert pairs.take([1]).digests("imu")[0] == pairs.digests("imu")[1] != 0
+
+
+def test_scaled_moments_give_scaled_clips_and_another_fingerprint(tmp_path: Path) -> None:
+    write(tmp_path, range(3))
+    pairs = Pairs.open(tmp_path)
+    mean, std = np.arange(6)[:, None], np.full((6, 1), 2.0)
+    scaled = pairs.scaled("imu", mean, std)
+    wanted = (clips_of(1)["imu"] - mean) / 2
+    assert np.allclose(scaled.take([1]).clips("imu", [0])[0], wanted)
+    assert scaled.clips("imu", [1]).dtype == np.float32
+    assert scaled.clips("audio", [1]).tobytes() == pairs.clips("audio", [1]).tobytes()
+    assert scaled.fingerprint() != pairs.fingerprint()

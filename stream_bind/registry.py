@@ -111,7 +111,13 @@ DEVICES = Registry(
         "faulty": "devices.faulty",
     },
 )
-ENCODERS = Registry("encoder", {"imagebind": "stream_bind.encoders.imagebind.encoder"})
+ENCODERS = Registry(
+    "encoder",
+    {
+        "imagebind": "stream_bind.encoders.imagebind.encoder",
+        "imagebind-tiny": "stream_bind.encoders.imagebind.encoder",
+    },
+)
 SINKS = Registry("sink", {"jsonl": "stream_bind.sinks.jsonl"})
 
 

@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 
 from stream_bind.messages import Gap, IntArray
 
-__all__ = ["missing_mask", "native_rate_hz", "pick_frames", "resample_audio", "resample_imu"]
+__all__ = [
+    "BRIDGE_NS",
+    "GAP_PERIODS",
+    "missing_mask",
+    "native_rate_hz",
+    "pick_frames",
+    "resample_audio",
+    "resample_imu",
+]
 
 FloatArray = NDArray[np.float32]
 
@@ -37,25 +45,33 @@ _PHASES = 512  # kernel error by interpolating between phases: below -100 dB
 STANDARD_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 176400, 192000)
 
 
-def native_rate_hz(t_ns: IntArray) -> float:
+def native_rate_hz(t_ns: IntArray, bridge_ns: int = BRIDGE_NS) -> float:
     """Samples per second of stamps (n,), n >= 2, strictly increasing; gaps do not count.
 
     The mean step, not the median: logs stamped in whole milliseconds step 2, 3, 2, 3 at 400 Hz. Where most time lies
     between bursts (a driver that stamps batches on arrival), the pauses between them count as well.
     """
     steps = np.diff(t_ns)
-    if (steps <= BRIDGE_NS).any():
-        steps = steps[steps <= BRIDGE_NS]
+    if (steps <= bridge_ns).any():
+        steps = steps[steps <= bridge_ns]
     usual = steps[steps <= GAP_PERIODS * np.median(steps)]
     return 1e9 / float((usual if 2 * usual.sum() >= steps.sum() else steps).mean())
 
 
-def resample_imu(samples: NDArray[Any], t_ns: IntArray, t_start_ns: int, t_end_ns: int, n_out: int) -> FloatArray:
+def resample_imu(
+    samples: NDArray[Any],
+    t_ns: IntArray,
+    t_start_ns: int,
+    t_end_ns: int,
+    n_out: int,
+    *,
+    bridge_ns: int = BRIDGE_NS,
+) -> FloatArray:
     """Motion samples (n, c) at t_ns (n,), strictly increasing, onto the grid t_start + k * (t_end - t_start) / n_out.
 
     Returns (n_out, c) float32. Where the rate rises or stays: linear interpolation. Where it falls: uniform at the
     native rate, then a Kaiser-windowed sinc (flat within 0.1 dB to 0.4 of the output rate, -60 dB from 0.5 on; above
-    half the input rate nothing can help). Missing samples are bridged by a line; in gaps longer than BRIDGE_NS, before
+    half the input rate nothing can help). Missing samples are bridged by a line; in gaps longer than bridge_ns, before
     the first and after the last sample, the nearest sample holds (zeros would read as free fall).
     Give 0.1 s of context. ValueError without samples. 5 s of 6 columns to 2000: from 200 Hz 0.12 ms, 1 kHz 2.8 ms.
     """
@@ -68,10 +84,10 @@ def resample_imu(samples: NDArray[Any], t_ns: IntArray, t_start_ns: int, t_end_n
     step = (t_end_ns - t_start_ns) / n_out
     grid = np.arange(n_out, dtype=np.float64) * step
     if len(t) > 1:
-        rate_hz = native_rate_hz(t_ns)
+        rate_hz = native_rate_hz(t_ns, bridge_ns)
         if rate_hz * step / 1e9 > _FALLS_BY:
-            return _decimated(values, t, max(1e9 / rate_hz, step / _MAX_RATIO), grid, step)
-    return _interpolated(values, t, grid).astype(np.float32)
+            return _decimated(values, t, max(1e9 / rate_hz, step / _MAX_RATIO), grid, step, bridge_ns)
+    return _interpolated(values, t, grid, bridge_ns).astype(np.float32)
 
 
 def resample_audio(
@@ -151,9 +167,11 @@ def missing_mask(gaps: Iterable[Gap], t_start_ns: int, t_end_ns: int, n_out: int
     return mask
 
 
-def _interpolated(values: NDArray[np.float64], t: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+def _interpolated(
+    values: NDArray[np.float64], t: NDArray[np.float64], at: NDArray[np.float64], bridge_ns: int
+) -> NDArray[np.float64]:
     """(len(at), c): lines between samples, across long gaps the nearer sample."""
-    wide = np.flatnonzero(np.diff(t) > BRIDGE_NS)
+    wide = np.flatnonzero(np.diff(t) > bridge_ns)
     if len(wide):
         middle = (t[wide] + t[wide + 1]) / 2
         t = np.insert(t, np.repeat(wide + 1, 2), np.stack([middle - 1, middle], axis=1).ravel())
@@ -167,7 +185,12 @@ def _interpolated(values: NDArray[np.float64], t: NDArray[np.float64], at: NDArr
 
 
 def _decimated(
-    values: NDArray[np.float64], t: NDArray[np.float64], period: float, grid: NDArray[np.float64], step: float
+    values: NDArray[np.float64],
+    t: NDArray[np.float64],
+    period: float,
+    grid: NDArray[np.float64],
+    step: float,
+    bridge_ns: int,
 ) -> FloatArray:
     """Uniform at the native period, then at each grid point the kernel's sum over the samples around it."""
     kernel = _kernel(round(step / period, 2))
@@ -175,7 +198,7 @@ def _decimated(
     # The uniform grid goes through the first sample: where samples are uniform already they stay as they are.
     first = math.floor((grid[0] - t[0]) / period) - width // 2 + 1
     count = math.ceil((grid[-1] - grid[0]) / period) + width + 1
-    uniform = _interpolated(values, t, t[0] + (first + np.arange(count)) * period)
+    uniform = _interpolated(values, t, t[0] + (first + np.arange(count)) * period, bridge_ns)
     place = (grid - t[0]) / period - first
     whole = np.floor(place).astype(np.intp)
     phase = (place - whole) * _PHASES

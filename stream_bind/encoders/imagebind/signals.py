@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from stream_bind.messages import MODALITIES
 
@@ -28,6 +28,8 @@ class SignalConfig:
 
     ValueError where the figures do not fit together.
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     name: str
     """The modality's name in YAML, in topics and in the weights' keys: lower case, digits and underscores."""

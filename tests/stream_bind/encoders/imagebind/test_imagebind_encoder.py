@@ -225,7 +225,7 @@ def test_texts_meet_the_reference_from_string_to_vector(directory):
 
 
 def test_the_licence_of_real_weights_is_shown_once(weights, monkeypatch, caplog):
-    monkeypatch.setattr(subject, "_licence_shown", False)
+    monkeypatch.setattr(subject, "_licences_shown", set())
     with caplog.at_level(logging.WARNING):
         encoder(["imu"], weights=str(weights))
         encoder(["depth"], weights=str(weights))

@@ -44,11 +44,11 @@ class BatchPlan:
             [spans.setdefault((moments[r].source, moments[r].t_end_ns // width_ns), len(spans)) for r in rows], np.intp
         )
         counts = np.bincount(self._span, minlength=len(spans))
-        self.batch = int(min(batch, np.minimum(counts, per_span).sum()))
-        # Each span may fill per_span places of a batch; what an epoch holds follows from what its spans may fill.
-        self.per_epoch = max(len(self._rows) // max(self.batch, 1), 1)
-        while self.per_epoch > 1 and np.minimum(counts, per_span * self.per_epoch).sum() < self.per_epoch * self.batch:
-            self.per_epoch -= 1
+        # Each span may fill per_span places of a batch. Spans with few moments must not hold the number of batches
+        # down: it follows from how many moments there are, and the size of a batch from what the spans can then fill.
+        cap = max(1, int(min(batch, np.minimum(counts, per_span).sum())))
+        self.per_epoch = max(1, len(self._rows) // cap)
+        self.batch = int(min(batch, np.minimum(counts, per_span * self.per_epoch).sum() // self.per_epoch))
         self._largest = per_span * self.per_epoch
         self._epoch: tuple[int, NDArray[np.intp]] | None = None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -23,6 +24,7 @@ from stream_bind.config.schema import StreamConfig
 from stream_bind.encoders.base import ClipMaker
 from stream_bind.encoders.imagebind.directory import CARD_FILE, save_directory
 from stream_bind.encoders.imagebind.encoder import ImageBindEncoder
+from stream_bind.encoders.imagebind.model import ImageBind
 from stream_bind.encoders.imagebind.settings import ImageBindEncoderConfig
 from stream_bind.errors import ConfigError, DeviceError
 from stream_bind.messages import StreamSpec
@@ -86,6 +88,7 @@ class Binder:
         self._stop = False
         self.modality = self.config.modality
         self.command = command
+        self.threads = self.config.settings().threads or torch.get_num_threads()
         self._section, self.base = _base(self.config.base, loaded)
         self._check_base()
         self._raw = self._extended()
@@ -169,10 +172,6 @@ class Binder:
 
     def _model(self) -> Any:
         """The base's weights, and fresh ones for what is new. Only what takes part is built."""
-        import torch
-
-        from stream_bind.encoders.imagebind.model import ImageBind
-
         anchor, modality = self.config.anchor, self.modality
         model = ImageBind(replace(self.final.architecture(), modalities=(modality, anchor)))
         known = [m for m in (modality, anchor) if m in self.base.modalities]

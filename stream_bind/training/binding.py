@@ -162,7 +162,9 @@ class BindConfig(BaseModel):
     @property
     def base_name(self) -> str:
         """The base in words."""
-        return self.base if isinstance(self.base, str) else str(self.base.get("weights") or self.base.get("model"))
+        if isinstance(self.base, str):
+            return self.base
+        return f"{self.base.get('model')} ({self.base.get('weights') or 'published weights'})"
 
     @property
     def modality(self) -> str:

@@ -43,7 +43,7 @@ def card_text(binder: Binder, bound: Bound) -> str:
                 ("held out", f"{bound.n_held_out} moments of {_some(bound.sources[1])}"),
                 ("steps", f"{result.steps} of {settings.batch} pairs at most, seed {settings.seed}"),
                 ("weights kept", f"step {result.kept_step} ({settings.keep})"),
-                ("time", f"{result.seconds:.0f} s on {platform.machine()}, data not counted"),
+                ("time", f"{result.seconds:.0f} s, {binder.threads} threads ({platform.machine()}), data not counted"),
                 ("loss", f"{_mean(result.losses[:10]):.3f} at first, {_mean(result.losses[-50:]):.3f} at last"),
                 ("software", f"stream-bind {__version__}"),
             ],

@@ -42,14 +42,15 @@ class Figure:
 
 
 def clusters_of(moments: Sequence[Moment]) -> tuple[NDArray[np.int64], str]:
-    """What is resampled for each moment, as numbers, and its name: sources, or shorter stretches where these are few."""
+    """What is resampled for each moment, as numbers, and its name: sources, or stretches where they are few."""
     keys: list[Any] = []
+    named = ""
     for name, length_ns in STRETCHES:
-        keys = [(m.source, m.t_end_ns // length_ns if length_ns else 0) for m in moments]
+        keys, named = [(m.source, m.t_end_ns // length_ns if length_ns else 0) for m in moments], name
         if len(set(keys)) >= FEW:
             break
     known: dict[Any, int] = {}
-    return np.array([known.setdefault(key, len(known)) for key in keys], np.int64), name
+    return np.array([known.setdefault(key, len(known)) for key in keys], np.int64), named
 
 
 def interval(hits: NDArray[Any], clusters: NDArray[np.int64], seed: int = 0) -> tuple[float, float]:

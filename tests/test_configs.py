@@ -10,8 +10,11 @@ import pytest
 from stream_bind.config import json_schema, load_config, resolve
 from stream_bind.config.document import read_document
 from stream_bind.errors import ConfigError
+from stream_bind.training.binding import load_binding
 
-CONFIGS = sorted((Path(__file__).resolve().parent.parent / "configs").glob("*.yaml"))
+FILES = sorted((Path(__file__).resolve().parent.parent / "configs").glob("*.yaml"))
+CONFIGS = [path for path in FILES if not path.stem.startswith("bind_")]
+BINDINGS = [path for path in FILES if path.stem.startswith("bind_")]
 
 
 def test_the_four_rigs_of_the_readme_are_there():
@@ -66,3 +69,19 @@ class _Unreplaced(dict):
 
     def get(self, name, default=None):
         return f"${{{name}}}"
+
+
+@pytest.mark.parametrize("path", BINDINGS, ids=lambda path: path.stem)
+def test_a_binding_loads_and_holds_other_worlds_out(path):
+    config = load_binding(path).config
+    assert path.stem == f"bind_{config.modality}"
+    assert config.settings().bindings == ((config.modality, config.anchor),)
+    seeds = [
+        {seed for take in side for seed in (take.seeds or _seeds(take))}
+        for side in (config.data.train, config.data.held_out)
+    ]
+    assert not seeds[0] & seeds[1]
+
+
+def _seeds(take):
+    return [stream["device"]["seed"] for stream in take.streams]

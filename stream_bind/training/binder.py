@@ -246,7 +246,10 @@ class Binder:
                 source = f"file:{'+'.join(Path(p).name for p in files)}:{whole}"
             else:
                 source = f"live:{'+'.join(s.id for s in here)}"
-            yield Take(source, here, makers, told.start, told.duration, captions, wanted, files)
+            yield Take(source, here, makers, told.start, told.duration, captions, wanted, files, self._check_stream)
+
+    def _check_stream(self, spec: StreamSpec) -> None:
+        ImageBindEncoder.check_stream(self._raw, spec)
 
     def _collect(self, side: str, take: Take) -> Path | None:
         """The directory that holds the take's moments; None if asked to stop on the way."""

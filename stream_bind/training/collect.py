@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import hashlib
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,12 +27,14 @@ from stream_bind.clock import ManualClock, SystemClock
 from stream_bind.config.schema import StreamConfig
 from stream_bind.encoders.base import ClipMaker
 from stream_bind.errors import ClipError, ConfigError, DeviceError, EndOfStream
-from stream_bind.messages import Chunk, IntArray, Missing, Window
+from stream_bind.messages import Chunk, IntArray, Missing, StreamSpec, Window
 from stream_bind.registry import DEVICES
 from stream_bind.training.pairs import Moment
 from stream_bind.window import Windower
 
 __all__ = ["Caption", "Take", "collected", "file_digests", "read_captions"]
+
+log = logging.getLogger(__name__)
 
 SIMULATED_BEGIN_NS = 1_704_067_200_000_000_000
 """2024-01-01T00:00:00Z, a multiple of the length of a scene: when simulated takes begin, so that they repeat."""
@@ -70,6 +73,8 @@ class Take:
     """Only moments with a clip of every one of these are delivered (`text`: a caption)."""
     files: Mapping[str, str] = field(default_factory=dict)
     """Content digest of every file read, by its path."""
+    check: Callable[[StreamSpec], None] | None = None
+    """Told what every opened and adjusted stream delivers; raises ConfigError where the model cannot take it."""
 
     @property
     def simulated(self) -> bool:
@@ -212,10 +217,14 @@ class _Feed:
         self.closed_ns = -(1 << 62)
         """No window that ends by now will come any more."""
         self.ended = False
+        self._check = take.check
+        self._blamed = False
         self._reader: _LiveReader | None = None
 
     def __enter__(self) -> _Feed:
         self._device.open()
+        if self._check is not None:
+            self._check(self._spec)
         if self._live:
             self._reader = _LiveReader(self._device)
         return self
@@ -261,8 +270,14 @@ class _Feed:
                 continue
             if window.status in {"starting", "ending"} and window.coverage < WHOLE:
                 continue
-            with contextlib.suppress(ClipError):
-                self.clips[window.t_end_ns] = (window.t_start_ns, np.asarray(self._maker.make(window, self._spec)))
+            try:
+                clip = np.asarray(self._maker.make(window, self._spec))
+            except ClipError as error:
+                if not self._blamed:
+                    self._blamed = True  # the reason is the same for most of them
+                    log.warning("%s; this window and others like it are left out", error)
+                continue
+            self.clips[window.t_end_ns] = (window.t_start_ns, clip)
 
 
 class _EdgesOnly:

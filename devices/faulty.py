@@ -16,7 +16,7 @@ from devices.base import Device
 from stream_bind.clock import Clock
 from stream_bind.errors import ConfigError, DeviceError, EndOfStream
 from stream_bind.messages import Chunk, IntArray, StreamSpec
-from stream_bind.registry import DEVICES, register_device
+from stream_bind.registry import ANY_SIGNAL, DEVICES, register_device
 
 __all__ = ["Fault", "Faulty", "FaultyConfig"]
 
@@ -112,7 +112,7 @@ class _Piece:
     chunk: Chunk
 
 
-@register_device("faulty", config=FaultyConfig, modalities=("vision", "audio", "depth", "thermal", "imu"))
+@register_device("faulty", config=FaultyConfig, modalities=("vision", "audio", "depth", "thermal", "imu", ANY_SIGNAL))
 class Faulty:
     """The device inside, with faults. What a sample suffers depends on its event time only, not on the chunking."""
 

@@ -15,8 +15,10 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from stream_bind.errors import ConfigError
+from stream_bind.messages import MODALITIES
 
 __all__ = [
+    "ANY_SIGNAL",
     "DEVICES",
     "ENCODERS",
     "SINKS",
@@ -28,6 +30,8 @@ __all__ = [
 ]
 
 PLUGIN_GROUP = "stream_bind.plugins"
+ANY_SIGNAL = "*"
+"""Among a driver's modalities: whatever sensor type a stream's encoder declares beyond MODALITIES."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,12 @@ class Entry:
     cls: type
     config: type
     modalities: tuple[str, ...]
+
+    def delivers(self, modality: Any) -> bool:
+        """Whether a driver can deliver `modality`."""
+        return modality in self.modalities or (
+            ANY_SIGNAL in self.modalities and isinstance(modality, str) and modality not in MODALITIES
+        )
 
 
 class Registry:

@@ -24,6 +24,7 @@ __all__ = [
     "check_names",
     "check_runtime",
     "check_sinks",
+    "check_twins",
     "check_weights",
     "grid_warnings",
 ]
@@ -217,8 +218,12 @@ def _check_adjustments(
     path: Path = ("streams", index)
     if any((*path, key) in problems for key in ADJUSTMENTS):
         return
+    entry: Any = ENCODERS.get(encoder.model).cls
     try:
-        Adjust(spec, **stream.adjust_settings(), wanted_axes=wanted)
+        adjusted = Adjust(spec, **stream.adjust_settings(), wanted_axes=wanted).spec
+        # An encoder class may offer `check_stream(config, spec)`, which raises ConfigError.
+        if hasattr(entry, "check_stream"):
+            entry.check_stream(encoder.settings, adjusted)
     except ConfigError as error:
         message = str(error).removeprefix(f"{stream.id}: ")
         key = message.partition(" ")[0]
@@ -226,6 +231,18 @@ def _check_adjustments(
             problems.add((*path, key), message.removeprefix(f"{key} "))
         else:
             problems.add((*path, "device"), message)
+
+
+def check_twins(streams: Mapping[int, StreamConfig], problems: Problems) -> None:
+    """Before simulated devices take the place of all: there is one for each stream's modality."""
+    simulated = DEVICES.get("simulated")
+    for index, stream in streams.items():
+        if not simulated.delivers(stream.modality):
+            can = ", ".join(simulated.modalities)
+            problems.add(
+                ("streams", index, "modality"),
+                f"{stream.modality} cannot be simulated, only {can} can; run this rig with its devices",
+            )
 
 
 def check_weights(encoders: Mapping[str, EncoderConfig], places: Mapping[str, Path], problems: Problems) -> None:

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from stream_bind.config import checks
 from stream_bind.config.document import Document, Path, apply_overrides, parse_document, read_document
 from stream_bind.config.pace import pace_warnings
-from stream_bind.config.problems import Problems, unknown_key
+from stream_bind.config.problems import Problems, nearest, unknown_key
 from stream_bind.config.runtime import RuntimeConfig
 from stream_bind.config.schema import (
     PIPELINE_KEYS,
+    SENSED,
     DeviceConfig,
     EncoderConfig,
     PublishConfig,
@@ -26,7 +27,7 @@ from stream_bind.config.schema import (
 )
 from stream_bind.errors import ConfigError
 from stream_bind.messages import MODALITIES
-from stream_bind.registry import DEVICES, ENCODERS, SINKS, Registry
+from stream_bind.registry import ANY_SIGNAL, DEVICES, ENCODERS, SINKS, Registry
 
 __all__ = ["build_config", "load_config", "parse_config"]
 
@@ -74,7 +75,9 @@ def _build(
         for name, raw in raw_encoders.items()
         if (encoder := _encoder(raw, places[name], problems)) is not None
     }
-    streams = _streams(data, problems)
+    streams = _streams(data, encoders, len(encoders) == len(raw_encoders), problems)
+    if simulate:
+        checks.check_twins(streams, problems)
     publish, sinks = _publish(data, problems)
     runtime = _section(RuntimeConfig, data, "runtime", problems)
     lanes = checks.check_lanes(streams, encoders, problems)
@@ -143,7 +146,10 @@ def _encoder(raw: Any, path: Path, problems: Problems) -> EncoderConfig | None:
     return encoder if settings is not None else None
 
 
-def _streams(data: Mapping[str, Any], problems: Problems) -> dict[int, StreamConfig]:
+def _streams(
+    data: Mapping[str, Any], encoders: Mapping[str, EncoderConfig], all_usable: bool, problems: Problems
+) -> dict[int, StreamConfig]:
+    """The usable streams by their place. all_usable: every encoder is, so what none of them declares does not exist."""
     raw_streams = data.get("streams")
     if raw_streams is not None and not isinstance(raw_streams, list):
         problems.add(("streams",), "expected a list: one `- id: ...` for each sensor")
@@ -156,6 +162,9 @@ def _streams(data: Mapping[str, Any], problems: Problems) -> dict[int, StreamCon
             continue
         settings, device_type = None, ""
         body = dict(raw)
+        unknown = _unknown_modality(raw.get("modality"), encoders, all_usable)
+        if unknown:
+            problems.add((*path, "modality"), unknown)
         device = raw.get("device")
         if isinstance(device, Mapping):
             device_type = str(device.get("type"))
@@ -172,16 +181,38 @@ def _streams(data: Mapping[str, Any], problems: Problems) -> dict[int, StreamCon
         stream = _validate(StreamConfig, body, path, problems, known)
         if device is not None and not isinstance(device, Mapping):
             problems.add((*path, "device"), "expected a section with the device's `type:`, such as {type: simulated}")
-        if stream is not None and settings is not None:
+        if stream is not None and settings is not None and not unknown:
             streams[index] = stream
     return streams
 
 
+def _unknown_modality(modality: Any, encoders: Mapping[str, EncoderConfig], all_usable: bool) -> str:
+    """What is wrong with the word, or nothing. Whether the stream's own encoder has it, check_lanes says."""
+    if not isinstance(modality, str) or modality in SENSED:
+        return ""
+    declared = [m for encoder in encoders.values() for m in _modalities_of(encoder) if m not in MODALITIES]
+    if modality in declared:
+        return ""
+    known = tuple(dict.fromkeys((*SENSED, *declared)))
+    hint = nearest(modality, known)
+    if not hint and not all_usable:
+        return ""
+    words = ", ".join(known)
+    return f"expected one of {words}, or a signal that an encoder declares, found {modality!r}{hint}"
+
+
+def _modalities_of(encoder: EncoderConfig) -> tuple[str, ...]:
+    cls: Any = ENCODERS.get(encoder.model).cls
+    found: tuple[str, ...] = cls.modalities(encoder.settings)
+    return found
+
+
 def _check_modality(raw: Mapping[str, Any], device_type: str, path: Path, problems: Problems) -> None:
-    can = DEVICES.get(device_type).modalities
+    entry = DEVICES.get(device_type)
     modality = raw.get("modality")
-    if modality in MODALITIES and modality not in can:
-        problems.add(path, f"a {device_type} device cannot deliver {modality}; it delivers {', '.join(can)}")
+    if isinstance(modality, str) and not entry.delivers(modality) and path not in problems:
+        can = ", ".join("signals that an encoder declares" if m == ANY_SIGNAL else m for m in entry.modalities)
+        problems.add(path, f"a {device_type} device cannot deliver {modality}; it delivers {can}")
 
 
 def _publish(data: Mapping[str, Any], problems: Problems) -> tuple[PublishConfig | None, dict[int, SinkConfig]]:
@@ -237,7 +268,7 @@ def _plugin(
         return None
     fields = getattr(entry.config, "model_fields", {})
     own = dict(raw) if key in fields else {k: v for k, v in raw.items() if k != key}
-    if "modality" in fields and modality in entry.modalities:
+    if "modality" in fields and entry.delivers(modality):
         own.setdefault("modality", modality)  # a driver of several kinds need not be told twice
     known: Known = {(): (*fields, key, *also_known)}
     return _validate(entry.config, own, path, problems, known)

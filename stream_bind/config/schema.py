@@ -6,10 +6,20 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from stream_bind.config.problems import NAME_PATTERN
 from stream_bind.config.runtime import RuntimeConfig
+from stream_bind.messages import MODALITIES
 
 __all__ = [
     "DeviceConfig",
@@ -25,7 +35,13 @@ __all__ = [
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, min_length=1, max_length=64)]
 """A word that can stand in a topic."""
-Modality = Literal["vision", "audio", "depth", "thermal", "imu"]
+SENSED = tuple(name for name in MODALITIES if name != "text")
+"""What every encoder calls these sensors; an encoder may declare others (load.py asks it)."""
+Modality = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=32),
+    WithJsonSchema({"anyOf": [{"enum": list(SENSED)}, {"type": "string", "pattern": "^[a-z][a-z0-9_]*$"}]}),
+]
 
 
 class Section(BaseModel):
@@ -121,7 +137,7 @@ class StreamConfig(Section):
     id: Name
     """Name of the stream in topics, logs and `--set`."""
     modality: Modality
-    """What the sensor measures, in the encoders' words."""
+    """What the sensor measures, in the encoders' words: one of the five, or a signal that its encoder declares."""
     encoder: Name | tuple[Name, ...] | None = None
     """Encoders that embed this stream; absent: the only one."""
     device: DeviceConfig

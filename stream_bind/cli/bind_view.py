@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 if TYPE_CHECKING:
     from stream_bind.training.trainer import Progress as Step
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["BindView", "described"]
 
 LINE_EVERY_S = 10.0
-NAMES = {"collect": "taking data (s)", "anchor": "anchor vectors", "train": "training"}
+NAMES = {"collect": "data (s)", "anchor": "anchor", "train": "training"}
+"""What the steps are of: seconds of signal, clips of the frozen branch, training steps."""
 
 
 class BindView:
@@ -31,10 +32,9 @@ class BindView:
         self._told_s: dict[str, float] = {}
         if console.is_terminal if live is None else live:
             self._bars = Progress(
-                TextColumn("{task.description:<16}"),
-                BarColumn(bar_width=24),
+                TextColumn("{task.description:<8}"),
                 MofNCompleteColumn(),
-                TimeElapsedColumn(),
+                BarColumn(bar_width=8),  # all in 80 columns
                 TextColumn("{task.fields[figures]}"),
                 console=console,
             )

@@ -15,7 +15,7 @@ __all__ = ["Rowing"]
 class Rowing(Stage):
     """The catch falls on the beat; the pull takes a bit less than half of the stroke."""
 
-    gaze = (0.0, -0.2)
+    gaze = (0.0, -0.38)
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
@@ -117,8 +117,8 @@ class Rowing(Stage):
         swing = math.cos(2 * math.pi * turns)
         lift = 0.14 * math.sin(2 * math.pi * turns)
         for side in (-1.0, 1.0):
-            lock = (0.75, side * (half + 0.04), 0.3)
-            hand = (0.5 + 0.17 * swing, side * 0.17, 0.42 + 0.4 * lift)
+            lock = (0.95, side * (half + 0.04), 0.3)
+            hand = (0.68 + 0.17 * swing, side * 0.17, 0.42 + 0.4 * lift)
             way = [b - a for a, b in zip(hand, lock, strict=True)]
             tip = tuple(b + 2.0 * w for b, w in zip(lock, way, strict=True))
             tip = (tip[0], tip[1], max(tip[2] - 0.3, -0.35) - lift)

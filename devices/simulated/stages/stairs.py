@@ -23,7 +23,7 @@ _LOOKS: dict[str, tuple[Colour, Colour, Colour]] = {
 class Stairs(Stage):
     """One step comes down by a rise and nearer by a tread at every beat."""
 
-    gaze = (0.0, 0.02)
+    gaze = (0.0, -0.08)
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
@@ -46,7 +46,8 @@ class Stairs(Stage):
         part = climbed % 1.0
         n_steps = 14
         end_x, end_z = n_steps * TREAD_M, n_steps * RISE_M
-        canvas.wall((end_x + 1.6, -4), (end_x + 1.6, 4), (-1, 6), wall, k)
+        canvas.wall((end_x + 1.6, -4), (end_x + 1.6, 4), (-1, 6), wall, k + 0.8)
+        canvas.box((end_x + 1.5, 0.0, end_z + 0.1), (0.08, 0.9, 0.45), (235, 235, 230), k + 22)
         if self.window:
             top, horizon = s.light.sky
             at = end_x + 1.59
@@ -56,7 +57,7 @@ class Stairs(Stage):
             canvas.rod((at - 0.02, -0.5, end_z + 1.0), (at - 0.02, 0.5, end_z + 1.0), 0.025, (240, 240, 235), k)
         for side in (-1.0, 1.0):
             y = side * (half + (0.35 if side == self.rail else 0.02))
-            canvas.wall((0.1, y), (end_x + 1.6, y), (-1.5, 6), wall, k, shade=0.82 if side > 0 else 0.9)
+            canvas.wall((0.1, y), (end_x + 1.6, y), (-1.5, 6), wall, k + 0.8, shade=0.82 if side > 0 else 0.9)
         if s.place == "in an office building":
             canvas.slab(end_z + 2.3, (0.5, end_x + 1.6), (-half, half), (245, 248, 245), k + 6, shade=1.1)
         for along, size, kind in self.pictures if s.place == "in a wooden house" else ():
@@ -70,7 +71,7 @@ class Stairs(Stage):
         canvas.slab(end_z - RISE_M * part, (end_x, end_x + 1.7), (-half, half), tread, k)
         for i in range(n_steps, -2, -1):
             x, z = (i - part) * TREAD_M + 0.25, (i - part) * RISE_M
-            canvas.wall((x, -half), (x, half), (z - RISE_M, z), riser, k)
+            canvas.wall((x, -half), (x, half), (z - RISE_M, z), riser, k - 0.7)
             canvas.slab(z, (x - 0.02, x + TREAD_M), (-half, half), tread, k)
             canvas.wall((x - 0.021, -half), (x - 0.021, half), (z - 0.03, z), tread, k, shade=0.8)
             if self.carpet:

@@ -115,6 +115,7 @@ DEVICES = Registry(
         "audio_file": "devices.audio_file",
         "image_file": "devices.image_file",
         "imu_csv": "devices.imu_csv",
+        "signal_csv": "devices.signal_csv",
         "serial_imu": "devices.serial_imu",
         "mlx90640_thermal": "devices.mlx90640_thermal",
         "simulated": "devices.simulated",

@@ -25,7 +25,17 @@ from stream_bind.registry import DEVICES
 
 MakeFile = Callable[[str], dict[str, Any]]
 
-FILES = ("video_file", "audio_file", "audio_of_video", "still", "folder", "depth_folder", "imu_csv", "faulty_file")
+FILES = (
+    "video_file",
+    "audio_file",
+    "audio_of_video",
+    "still",
+    "folder",
+    "depth_folder",
+    "imu_csv",
+    "signal_csv",
+    "faulty_file",
+)
 LIVE = ("vision", "audio", "depth", "thermal", "imu", "barometer", "emg", "faulty_imu")
 
 
@@ -53,6 +63,10 @@ def file_config(kind: str, folder: Path, files: SimpleNamespace) -> dict[str, An
             counts = np.full((24, 32), 1000 * i, ">u2").tobytes()
             (folder / "d" / f"{i}.pgm").write_bytes(b"P5 32 24 65535\n" + counts)
         return {"type": "image_file", "modality": "depth", "path": str(folder / "d")}
+    if kind == "signal_csv":
+        rows = "".join(f"{i / 50},{101325 + i}\n" for i in range(100))
+        (folder / "a.csv").write_text(f"t (s),pressure\n{rows}")
+        return {"type": "signal_csv", "path": str(folder / "a.csv"), "modality": "barometer", "unit": "Pa"}
     table = {"type": "imu_csv", "path": str(files.write_table(folder / "a.csv"))}
     if kind == "imu_csv":
         return table

@@ -15,7 +15,7 @@ __all__ = ["Vacuuming"]
 class Vacuuming(Stage):
     """The head is pushed out for half a beat and pulled back for the other half."""
 
-    gaze = (0.0, -0.6)
+    gaze = (0.0, -0.85)
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)

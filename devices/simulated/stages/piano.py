@@ -50,7 +50,7 @@ class Piano(Stage):
         else:
             for i in range(-3, 4):
                 canvas.wall((end + 0.49, 0.5 * i), (end + 0.49, 0.5 * i + 0.04), (0, 3), (190, 168, 128), k)
-        canvas.wall((end, -0.8), (end, 0.8), (top, top + 0.36), colour, k, shade=0.9)
+        canvas.wall((end, -0.8), (end, 0.8), (top - 0.03, top + 0.36), colour, k, shade=0.9)
         canvas.slab(top + 0.36, (end, end + 0.3), (-0.8, 0.8), colour, k, shade=1.1)
         canvas.slab(top - 0.02, (near - 0.06, end), (-0.8, 0.8), colour, k)
         self._keys(canvas, near, end, top)

@@ -35,6 +35,8 @@ class Supermarket(Stage):
         far, done = 10.0, s.travel_m(age_s)
         canvas.wall((far + 1, -6), (far + 1, 6), (0, 3.2), (214, 218, 214), k)
         canvas.wall((far + 0.9, -1.2), (far + 0.9, 1.2), (2.2, 2.7), (200, 40, 40), k)
+        for side in (-1, 1):
+            canvas.wall((0.1, side * (half + 0.9)), (far + 1, side * (half + 0.9)), (0, 3.3), (196, 200, 196), k)
         canvas.slab(0.0, (0.2, far + 1), (-half - 1, half + 1), (205, 204, 196), k)
         canvas.slab(3.2, (0.2, far + 1), (-half - 1, half + 1), (226, 228, 228), k + 2)
         first = int(done / 1.2)
@@ -100,6 +102,8 @@ class Supermarket(Stage):
             a = ends[0] + j * step
             height = tall * (0.7 + 0.1 * (kind % 4))
             canvas.wall((a + 0.02, y), (a + step - 0.02, y), (z, z + height), _GOODS[kind], k)
+            if a > 4.0:
+                continue  # a label there is a pixel high
             canvas.wall((a + 0.05, y * 0.999), (a + step - 0.05, y * 0.999), (z + height * 0.35, z + height * 0.6),
                         _GOODS[(kind + 4) % len(_GOODS)], k)  # fmt: skip
 

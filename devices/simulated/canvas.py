@@ -1,8 +1,8 @@
 """One painter for three pictures: the same bodies, in metres, as colours, as ranges or as temperatures.
 
 Scene frame: x forward, y left, z up, origin on the ground below the wearer. Whoever draws goes from far to near; what
-is drawn later covers what was drawn before. Bodies carry a colour and a temperature, their range follows from where they
-are, so the three sensors cannot disagree.
+is drawn later covers what was drawn before. Bodies carry a colour and a temperature, their range follows from where
+they are, so the three sensors cannot disagree.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from devices.simulated.world import Colour, Scene
 
-__all__ = ["Canvas", "Kind", "Lens", "Point", "Pose"]
+__all__ = ["Canvas", "Kind", "Lens", "Point", "Pose", "Texture"]
 
 Kind = Literal["colour", "depth", "thermal"]
 Point = tuple[float, float, float]
@@ -56,6 +56,29 @@ class Lens:
     hfov_deg: float
     offset: Point = (0.0, 0.0, 0.0)
     """From the eyes, in the head's frame, metres."""
+
+
+class Texture:
+    """A picture to put on a panel, row 0 on top: colours (h, w, 3) uint8 and (h, w) kelvin above the panel's own."""
+
+    def __init__(self, colours: NDArray[np.uint8], warmth_k: NDArray[np.float32] | None = None) -> None:
+        if warmth_k is None:
+            warmth_k = np.zeros(colours.shape[:2], np.float32)
+        self._levels: dict[Kind, list[NDArray[Any]]] = {"colour": [colours], "thermal": [warmth_k]}
+        for levels in self._levels.values():
+            while min(levels[-1].shape[:2]) >= 8:
+                height, width = levels[-1].shape[:2]
+                levels.append(
+                    np.asarray(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
+                )
+
+    def level(self, size_px: float, kind: Kind) -> NDArray[Any]:
+        """The texture as fine as a panel `size_px` across can show: finer ones would flicker."""
+        levels = self._levels[kind]
+        for image in levels:
+            if math.sqrt(image.shape[0] * image.shape[1]) <= 1.4 * size_px:
+                return image
+        return levels[-1]
 
 
 class Canvas:
@@ -109,7 +132,7 @@ class Canvas:
     def polygon(
         self, points: Points, colour: Colour, temperature_k: float, *, shade: float = 1.0, emits: bool = False
     ) -> None:
-        """A flat polygon, in any order of its corners. shade: factor on the colour; emits: its colour is its own light."""
+        """A flat polygon, corner by corner. shade: factor on the colour; emits: its colour is its own light."""
         camera = self._clip(self._to_camera(points))
         if len(camera) >= 3:
             self._fill(camera, colour, temperature_k, shade, emits)
@@ -117,7 +140,9 @@ class Canvas:
     def slab(self, z: float, x: tuple[float, float], y: tuple[float, float], colour: Colour, temperature_k: float,
              *, shade: float = 1.0) -> None:  # fmt: skip
         """A horizontal rectangle at height z: floors, tables, water."""
-        self.polygon([(x[0], y[0], z), (x[1], y[0], z), (x[1], y[1], z), (x[0], y[1], z)], colour, temperature_k, shade=shade)
+        self.polygon(
+            [(x[0], y[0], z), (x[1], y[0], z), (x[1], y[1], z), (x[0], y[1], z)], colour, temperature_k, shade=shade
+        )
 
     def wall(self, a: tuple[float, float], b: tuple[float, float], z: tuple[float, float], colour: Colour,
              temperature_k: float, *, shade: float = 1.0, emits: bool = False) -> None:  # fmt: skip
@@ -184,7 +209,7 @@ class Canvas:
 
     def ring(self, centre: Point, radius: float, colour: Colour, temperature_k: float, *, normal: Point = (0, 0, 1),
              squash: float = 1.0, shade: float = 1.0, emits: bool = False, corners: int = 20) -> None:  # fmt: skip
-        """A flat disc (or, with `squash`, an ellipse) that looks along `normal`: plates, lids, wheels, rings on a hob."""
+        """A flat disc (or, with `squash`, an ellipse) that looks along `normal`: plates, lids, wheels."""
         n = np.asarray(normal, float)
         n /= np.linalg.norm(n)
         aside = np.cross(n, (0.0, 0.0, 1.0) if abs(n[2]) < 0.9 else (1.0, 0.0, 0.0))
@@ -195,6 +220,56 @@ class Canvas:
             np.cos(turns)[:, None] * aside + squash * np.sin(turns)[:, None] * other
         )
         self.polygon(points, colour, temperature_k, shade=shade, emits=emits)
+
+    def panel(self, corner: Point, along: Point, up: Point, texture: Texture, temperature_k: float, *,
+              shade: float = 1.0, emits: bool = False) -> None:  # fmt: skip
+        """A flat picture: the texture's bottom left lies at `corner`, its sides run along the vectors `along` and `up`.
+
+        For what would take hundreds of polygons: goods on a shelf, bricks, tiles, planks.
+        """
+        edges = np.array([corner, along, up], float)
+        points = edges[0] + np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) @ edges[1:]
+        if self.kind == "depth":
+            self.polygon(points, (0, 0, 0), 0.0)
+            return
+        camera = self._clip(self._to_camera(points))
+        if len(camera) < 3:
+            return
+        pixels = self._project(camera)
+        low, high = self._bounds(pixels)
+        if (high <= low).any():
+            return
+        image = texture.level(float(np.sqrt(max(_area(pixels), 1.0))), self.kind)
+        height, width = image.shape[:2]
+        # Where a ray through a pixel meets the plane: solve origin + s * along + t * up = range * ray.
+        origin, a, b = self._to_camera(points[:1])[0], edges[1] @ self._rotation, edges[2] @ self._rotation
+        plane = np.stack([a, b, origin], axis=1)
+        lens = np.array([[self._cx, -self._f, 0.0], [self._cy, 0.0, -self._f], [1.0, 0.0, 0.0]])
+        to_picture = lens @ plane
+        if abs(np.linalg.det(to_picture)) < 1e-9:
+            return
+        to_texture = np.array([[width, 0, -0.5], [0, -height, height - 0.5], [0, 0, 1]]) @ np.linalg.inv(to_picture)
+        shift = np.array([[1.0, 0, low[0]], [0, 1, low[1]], [0, 0, 1]])
+        size = (int(high[0] - low[0]), int(high[1] - low[1]))
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        seen = cv2.warpPerspective(image, to_texture @ shift, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
+        mask = self._mask[rows, columns]
+        mask[...] = 0
+        cv2.fillPoly(mask, [_fixed(pixels - low)], 1, cv2.LINE_8, _SHIFT)
+        if self.kind == "colour":
+            assert self.scene is not None
+            gain = (np.full(3, self.scene.exposure) if emits else self._gain) * shade
+            seen = cv2.transform(seen, np.diag(gain))
+        else:
+            seen = seen + np.float32(temperature_k)
+        cv2.copyTo(seen, mask, self.image[rows, columns])
+
+    def pane(self, points: Points, temperature_k: float) -> None:
+        """Window glass: colours and ranges come through it, warmth does not."""
+        # Soda-lime glass lets nothing through between 8 and 14 um, where thermal cameras look.
+        if self.kind == "thermal":
+            self.polygon(points, (0, 0, 0), temperature_k)
 
     # ---- light, smoke and steam
 
@@ -242,6 +317,15 @@ class Canvas:
             return None
         u, v = self._project(camera)[0]
         return float(u), float(v)
+
+    def sees(self, point: Point, radius: float) -> bool:
+        """Whether any of a sphere may be in the picture; what is not can be left out."""
+        x, y, z = self._to_camera([point])[0]
+        if x < NEAR_M - radius:
+            return False
+        # Twice the radius covers the slant of the view's edges up to 120 degrees.
+        wide, high = (self._cx + 1) / self._f, (self._cy + 1) / self._f
+        return bool(abs(y) <= wide * max(x, 0.0) + 2 * radius and abs(z) <= high * max(x, 0.0) + 2 * radius)
 
     # ---- inside
 
@@ -297,13 +381,13 @@ class Canvas:
             self._paint(pixels, float(ranges.mean()))
             return
         # The inverse range of a plane is affine in the pixel's position.
-        normal = np.cross(camera[1] - camera[0], camera[2] - camera[0])
-        distance = float(normal @ camera[0])
+        # Newell's normal: after clipping three corners in a row may lie on a line.
+        normal = np.cross(camera, np.roll(camera, -1, axis=0)).sum(axis=0)
+        distance = float(normal @ camera.mean(axis=0))
         if abs(distance) < 1e-9:
             self._paint(pixels, float(ranges.mean()))
             return
-        low = np.maximum(np.floor(pixels.min(axis=0)).clip(-1, 1e6).astype(int), 0)
-        high = np.minimum(np.ceil(pixels.max(axis=0)).clip(-1, 1e6).astype(int) + 1, (self.width, self.height))
+        low, high = self._bounds(pixels)
         if (high <= low).any():
             return
         rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
@@ -316,6 +400,12 @@ class Canvas:
         v = (dv * np.arange(low[1], high[1])).astype(np.float32)
         inverse = np.maximum(u[None, :] + v[:, None], np.float32(1e-4))
         np.copyto(self.image[rows, columns], np.reciprocal(inverse), where=mask.view(np.bool_))
+
+    def _bounds(self, pixels: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First and last + 1 column and row that `pixels` span in the picture; last <= first where they are outside."""
+        low = np.maximum(np.floor(pixels.min(axis=0)).clip(-1, 1e6).astype(int), 0)
+        high = np.minimum(np.ceil(pixels.max(axis=0)).clip(-1, 1e6).astype(int) + 1, (self.width, self.height))
+        return low, high
 
     def _paint(self, pixels: NDArray[np.float64], value: Any) -> None:
         line = cv2.LINE_AA if self.kind == "colour" else cv2.LINE_8
@@ -349,7 +439,13 @@ class Canvas:
         return (slice(top, bottom), slice(left, right)), fall * fall
 
     def _value(
-        self, camera: NDArray[np.float64], colour: Colour, temperature_k: float, shade: float, emits: bool, radius: float
+        self,
+        camera: NDArray[np.float64],
+        colour: Colour,
+        temperature_k: float,
+        shade: float,
+        emits: bool,
+        radius: float,
     ) -> Any:
         if self.kind == "colour":
             return self._ink(colour, 0.86 * shade, emits)
@@ -365,6 +461,11 @@ def _fixed(pixels: NDArray[np.float64]) -> NDArray[np.int32]:
     """Pixel positions as OpenCV's fixed point numbers."""
     limited = np.clip(pixels, -_FAR_PIXEL, _FAR_PIXEL)
     return np.round(limited * _SUBPIXEL).astype(np.int32).reshape(-1, 1, 2)
+
+
+def _area(pixels: NDArray[np.float64]) -> float:
+    u, v = pixels[:, 0], pixels[:, 1]
+    return 0.5 * abs(float(u @ np.roll(v, -1) - v @ np.roll(u, -1)))
 
 
 def _rotation(pose: Pose) -> NDArray[np.float64]:

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-from collections import deque
-from collections.abc import Mapping
-from itertools import pairwise
 from typing import Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from devices.base import Found
-from devices.imu_clock import ImuClock
 from devices.imu_decoders import make_decoder
-from devices.protocols.base import ImuSamples
 from devices.protocols.mavlink import MavlinkMessage
 from devices.protocols.text_lines import SKIP
-from devices.serial_port import SerialPort
-from devices.stall_watch import StallWatch
+from devices.serial_samples import SerialSamples
 from stream_bind.clock import Clock
-from stream_bind.messages import IMU_AXES, Chunk, StreamSpec
+from stream_bind.messages import IMU_AXES, StreamSpec
 from stream_bind.registry import register_device
 
 __all__ = ["PROTOCOLS", "Protocol", "SerialImu", "SerialImuConfig"]
-
-logger = logging.getLogger(__name__)
 
 Protocol = Literal[
     "text", "witmotion", "witmotion_ble", "bno08x_rvc", "vectornav_ascii", "vectornav_binary", "xsens", "mavlink"
@@ -33,7 +23,6 @@ Protocol = Literal[
 PROTOCOLS: tuple[str, ...] = Protocol.__args__  # type: ignore[attr-defined]
 
 _TELLS = ("counter", "time", SKIP)
-_HOPELESS_BYTES = 4096
 _OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(
         ("format", "columns", "delimiter", "prefix", "accel_unit", "gyro_unit", "time_unit", "time_bits"), ("text",)
@@ -134,75 +123,27 @@ class SerialImuConfig(BaseModel):
 
 
 @register_device("serial_imu", config=SerialImuConfig, modalities=("imu",))
-class SerialImu:
+class SerialImu(SerialSamples):
     """float32 (len(axes),) in m/s^2 and rad/s. Stamps: the device's time where it sends one, else its counter or our
     count, fitted to arrivals."""
 
     def __init__(self, config: SerialImuConfig, stream_id: str, clock: Clock) -> None:
         self._config = config
         self._id = stream_id
-        self._clock = clock
-        owner = f"serial_imu {config.port}"
-        self._port = SerialPort(config.port, config.baud, owner, clock)
-        self._decoder = make_decoder(config)
-        decoder = self._decoder
-        self._times = ImuClock(config.rate_hz, decoder.tick_hz, decoder.tick_modulus, decoder.count_modulus)
-        self._ready: deque[Chunk] = deque()
-        stall_s = max(config.stall_timeout_s, 3 / config.rate_hz)
-        self._watch = StallWatch(owner, clock, stall_s, _HOPELESS_BYTES, wanted=decoder.expects)
-
-    @property
-    def spec(self) -> StreamSpec:
-        axes = self._decoder.axes
-        return StreamSpec(
-            id=self._id,
-            modality="imu",
-            rate_hz=self._config.rate_hz,
-            shape=(len(axes),),
-            dtype="float32",
-            unit="si",
-            axes=axes,
-            max_delay_s=max(1.0, 5 / self._config.rate_hz + self._config.batch_s),
-            domain="host" if self._decoder.tick_hz is None else "device",
+        super().__init__(
+            f"serial_imu {config.port}",
+            make_decoder(config),
+            clock,
+            port=config.port,
+            baud=config.baud,
+            rate_hz=config.rate_hz,
+            stall_timeout_s=config.stall_timeout_s,
+            batch_s=config.batch_s,
         )
 
     @property
-    def counters(self) -> Mapping[str, int]:
-        """Those of the decoder, lost_samples, clock_restarts (of the device's time or counter), and stalls."""
-        times = self._times
-        return {
-            **self._decoder.counters,
-            "lost_samples": times.lost_samples,
-            "clock_restarts": times.restarts,
-            "stalls": self._watch.stalls,
-        }
-
-    def open(self) -> None:
-        self.close()
-        self._port.open()
-        self._decoder.reset()
-        self._times.reopened()
-        self._watch.opened(self._decoder.counters)
-
-    def read(self, timeout_s: float) -> Chunk | None:
-        if self._ready:
-            return self._ready.popleft()
-        # A monotonic clock bounds the wait even where bytes trickle in that never make a sample.
-        end_ns = self._clock.monotonic_ns() + round(timeout_s * 1e9)
-        while not self._ready:
-            left_s = (end_ns - self._clock.monotonic_ns()) * 1e-9
-            data = self._port.read(max(0.0, left_s), self._config.batch_s)
-            if data:
-                self._take(self._decoder.feed(data), self._clock.unix_ns())
-            if not self._ready:
-                self._watch.judge(self._decoder.counters, self._suspects())
-                if not data or left_s <= 0:
-                    return None
-        return self._ready.popleft()
-
-    def close(self) -> None:
-        self._ready.clear()
-        self._port.close()
+    def spec(self) -> StreamSpec:
+        return self._spec_of(self._id, "imu", self._config.rate_hz, "si")
 
     @classmethod
     def discover(cls, probe: bool = True) -> list[Found]:
@@ -210,19 +151,6 @@ class SerialImu:
         from devices.serial_probe import motion_sensors
 
         return motion_sensors(probe)
-
-    def _take(self, samples: ImuSamples, host_ns: int) -> None:
-        """Stamp samples that arrived together and queue them, cut where some are missing."""
-        if not len(samples):
-            return
-        self._watch.sampled()
-        values = samples.values.astype(np.float32)
-        t_ns, lost = self._times.stamp(samples, host_ns)
-        clock, ticks = self._times.clock, samples.ticks
-        cuts = [0, *(np.flatnonzero(lost[1:]) + 1).tolist(), len(samples)]
-        for start, stop in pairwise(cuts):
-            part = None if ticks is None else ticks[start:stop]
-            self._ready.append(Chunk(values[start:stop], t_ns[start:stop], bool(lost[start]), clock, part))
 
     def _suspects(self) -> str:
         config = self._config

@@ -117,6 +117,7 @@ DEVICES = Registry(
         "imu_csv": "devices.imu_csv",
         "signal_csv": "devices.signal_csv",
         "serial_imu": "devices.serial_imu",
+        "serial_signal": "devices.serial_signal",
         "mlx90640_thermal": "devices.mlx90640_thermal",
         "simulated": "devices.simulated",
         "faulty": "devices.faulty",

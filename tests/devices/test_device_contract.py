@@ -266,9 +266,15 @@ def imu_port() -> Iterator[str]:
     os.close(slave)
 
 
-def test_a_serial_imu_keeps_the_contract(imu_port: str) -> None:
-    columns = ["counter", *IMU_AXES]
-    device = build({"type": "serial_imu", "port": imu_port, "rate_hz": 100, "columns": columns}, SystemClock())
+SERIAL = (
+    {"type": "serial_imu", "columns": ["counter", *IMU_AXES]},
+    {"type": "serial_signal", "columns": ["counter", *"abcdef"], "modality": "emg", "unit": "mV"},
+)
+
+
+@pytest.mark.parametrize("settings", SERIAL, ids=lambda settings: settings["type"])
+def test_a_serial_sensor_keeps_the_contract(imu_port: str, settings: dict[str, Any]) -> None:
+    device = build({"port": imu_port, "rate_hz": 100, **settings}, SystemClock())
     judge_spec(device.spec)
     for _ in range(2):
         device.open()
@@ -312,7 +318,15 @@ def test_every_device_has_a_twin_of_its_shape(kind: str, make_file: MakeFile) ->
         {"type": "audio_file", "path": "/nowhere/a.wav"},
         {"type": "image_file", "path": "/nowhere/*.png", "modality": "thermal"},
         {"type": "imu_csv", "path": "/nowhere/a.csv"},
+        {
+            "type": "signal_csv",
+            "path": "/nowhere/a.csv",
+            "modality": "emg",
+            "unit": "mV",
+            "columns": {"time": 0, "l": 1},
+        },
         {"type": "serial_imu", "port": "/nowhere/tty", "rate_hz": 100},
+        {"port": "/nowhere/tty", "rate_hz": 100, **SERIAL[1]},
         {"type": "v4l2_camera", "device": "/dev/v4l/by-id/nowhere"},
         {"type": "v4l2_camera", "device": "serial:nowhere", "modality": "depth", "depth_unit_m": 0.001},
         {"type": "lepton_thermal", "device": "card:nowhere", "resolution_k": 0.01},
@@ -337,7 +351,7 @@ OURS = [name for name in DEVICES.names() if DEVICES.get(name).cls.__module__.sta
 
 def test_every_registered_driver_is_held_to_this(make_file: MakeFile) -> None:
     held = {make_file(kind)["type"] for kind in FILES}
-    held |= {live_config(kind)["type"] for kind in LIVE} | {"serial_imu", "video_stream"}
+    held |= {live_config(kind)["type"] for kind in LIVE} | {"serial_imu", "serial_signal", "video_stream"}
     # On a fake kernel in v4l2/test_v4l2_contract.py, on a loopback camera in test_opencv_camera.py.
     held |= {"v4l2_camera", "lepton_thermal", "infiray_thermal", "opencv_camera"}
     # Over a pty in test_mlx90640_thermal.py.

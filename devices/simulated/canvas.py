@@ -30,6 +30,12 @@ NEAR_M = 0.06
 _SHIFT = 4
 _SUBPIXEL = 1 << _SHIFT
 _FAR_PIXEL = 20_000.0
+_ASIDE = 20.0
+_FRUSTUM = (
+    (1.0, 0.0, 0.0, NEAR_M), (_ASIDE, 1.0, 0.0, 0.0), (_ASIDE, -1.0, 0.0, 0.0), (_ASIDE, 0.0, 1.0, 0.0),
+    (_ASIDE, 0.0, -1.0, 0.0),
+)  # fmt: skip
+"""Planes in front of which things are drawn: a x + b y + c z >= offset."""
 _SUN = np.array([-0.35, 0.45, 0.82])
 """Where light comes from: behind, left, above."""
 
@@ -343,20 +349,27 @@ class Canvas:
 
     @staticmethod
     def _clip(camera: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The part of a polygon in front of the near plane."""
-        inside = camera[:, 0] >= NEAR_M
-        if inside.all():
-            return camera
-        if not inside.any():
-            return camera[:0]
-        out = []
-        for i in range(len(camera)):
-            a, b = camera[i - 1], camera[i]
-            if inside[i] != inside[i - 1]:
-                out.append(a + (b - a) * ((NEAR_M - a[0]) / (b[0] - a[0])))
-            if inside[i]:
-                out.append(b)
-        return np.array(out)
+        """The part of a polygon in front of the near plane and not far outside the view.
+
+        Corners a million pixels away do not fit the drawing library's numbers, and pulling them in one by one would
+        bend the edges.
+        """
+        for a, b, c, offset in _FRUSTUM:
+            room = camera[:, 0] * a + camera[:, 1] * b + camera[:, 2] * c - offset
+            inside = room >= 0
+            if inside.all():
+                continue
+            if not inside.any():
+                return camera[:0]
+            out = []
+            for i in range(len(camera)):
+                if inside[i] != inside[i - 1]:
+                    share = room[i - 1] / (room[i - 1] - room[i])
+                    out.append(camera[i - 1] + (camera[i] - camera[i - 1]) * share)
+                if inside[i]:
+                    out.append(camera[i])
+            camera = np.array(out)
+        return camera
 
     @staticmethod
     def _clip_line(camera: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -24,8 +24,8 @@ _AIR_KGPM3 = 1.2
 # Its absolute accuracy is 50 Pa.
 _NOISE_PA = 0.3
 _OFFSET_PA = 50.0
-_STAIR_SLOPE = 0.17 / 0.29
-"""Rise over going of a comfortable stair: twice 17 cm and 29 cm are a step of 63 cm."""
+_STEP_M = 0.17
+"""Height of a comfortable step; one is taken at every beat."""
 _FELT_SHARE = 0.35
 """Of the dynamic pressure, behind the small hole of a housing that is not aimed at the wind."""
 
@@ -43,8 +43,8 @@ _SLOPE = {"dog_walk": 0.01, "cycling": 0.015, "bus_ride": 0.02}
 
 def stairs_m(scene: Scene, age_s: FloatArray) -> FloatArray:
     """(n,): how far the wearer has climbed in `scene` at ages (n,)."""
-    slope = _STAIR_SLOPE if scene.name == "stairs" else 0.0
-    return np.asarray(slope * scene.speed_mps * age_s)
+    step_m = _STEP_M if scene.name == "stairs" else 0.0
+    return np.asarray(step_m * scene.tempo_hz * age_s)
 
 
 class Barometer:

@@ -63,7 +63,7 @@ _WORK: dict[str, tuple[_Effort, ...]] = {
         _Effort(_OPEN, 0.10, 0.03, 1.0, 0.6),
         _Effort(_THUMB, 0.08, 0.05, 2.0, 0.3),
     ),
-    "vacuuming": (_Effort(_CLOSE, 0.16, 0.12, 1.0, 0.5), _Effort(_OPEN, 0.12, 0.03, 1.0, 0.0)),
+    "vacuuming": (_Effort(_CLOSE, 0.16, 0.12, 1.0, 0.75), _Effort(_OPEN, 0.12, 0.03, 1.0, 0.25)),
     # The grip tightens before the blow and takes it; the wrist is lifted in between.
     "hammering": (_Effort(_CLOSE, 0.65, 0.15, 1.0, -0.04, 4), _Effort(_OPEN, 0.25, 0.04, 1.0, 0.5, 1)),
     # The oars are pulled through the first half of a beat and feathered after it.

@@ -243,11 +243,11 @@ def _sitting(m: Movements) -> None:
 
 
 def _vacuuming(m: Movements) -> None:
-    # The trunk follows the arm: 10 to 15 cm to and fro, bending a little.
-    m.beat("x", 0.06)
+    # The trunk follows the arm, which is out farthest half a beat after a beat: 10 to 15 cm to and fro.
+    m.beat("x", 0.06, turns=0.75)
     m.beat("x", 0.006, 2, turns=0.1)
-    m.beat("z", 0.010, turns=0.5)
-    m.beat("pitch", 0.05, turns=0.5)
+    m.beat("z", 0.010, turns=0.25)
+    m.beat("pitch", 0.05, turns=0.25)
     m.beat("yaw", 0.03, turns=0.1)
     m.beat("roll", 0.015, turns=0.3)
     m.sway("yaw", 0.05, (0.1, 0.3))

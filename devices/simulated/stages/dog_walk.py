@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from devices.simulated.canvas import Canvas, Point
 from devices.simulated.stages.base import Stage
@@ -13,6 +14,8 @@ from devices.simulated.world import Colour, Scene
 
 __all__ = ["DogWalk"]
 
+_Place = Callable[[float, float, float], Point]
+"""A place on the dog: metres ahead of its middle, to its left, above the ground."""
 _GROUNDS: dict[str, tuple[Colour, Colour]] = {
     "in a park": ((104, 150, 66), (198, 178, 142)),
     "along a street": ((120, 120, 122), (184, 180, 172)),
@@ -24,12 +27,12 @@ _GROUNDS: dict[str, tuple[Colour, Colour]] = {
 class DogWalk(Stage):
     """The dog keeps two metres ahead; its legs run in time with the wearer's steps."""
 
-    gaze = (0.0, -0.36)
+    gaze = (0.0, -0.4)
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         rng = scene.rng("dog walk")
-        self.far = 1.75 * scene.distance
+        self.far = 2.1 * scene.distance
         self.side = float(rng.uniform(-0.3, 0.3))
         self.yaw = float(rng.uniform(-0.75, 0.75))
         self.size = float(rng.uniform(0.8, 1.2))
@@ -135,12 +138,14 @@ class DogWalk(Stage):
             return (self.far + cos * a - sin * b, self.side + sin * a + cos * b, up * size + (bob if up > 0.2 else 0.0))
 
         girth = 0.115 * self.slim * size
-        canvas.ring((self.far, self.side, 0.01), 0.42 * size, (60, 58, 50), s.air_k, squash=0.5)
+        ground = (176, 172, 166) if s.place == "along a street" else _GROUNDS[s.place][1]
+        ground_k = s.air_k + s.light.sun_k
+        canvas.ring((self.far, self.side, 0.01), 0.4 * size, ground, ground_k, squash=0.55, shade=0.7)
         nod = 0.02 * math.sin(2 * math.pi * beats + 1)
         near_left = 1.0 if sin * self.far > 0 else -1.0
         legs = [(0.26, -near_left), (0.26, near_left), (-0.28, -near_left), (-0.28, near_left)]
         for i in (0, 1):
-            self._leg(canvas, at, legs[i], beats, coat, dark, fur)
+            self._leg(canvas, at, legs[i], beats, coat, fur)
         canvas.rod(at(0.22, 0, 0.5), at(0.42, 0, 0.68 + nod), girth * 0.72, coat, fur, radius_b=girth * 0.6)
         head = at(0.48, 0, 0.74 + nod)
         canvas.rod(at(0.5, 0, 0.72 + nod), at(0.68, 0, 0.68 + nod), 0.06 * size, coat, fur + 2, radius_b=0.04 * size)
@@ -156,17 +161,23 @@ class DogWalk(Stage):
                                 at(0.44, 0.085 * side, 0.93 + nod)], dark, fur + 2)  # fmt: skip
         canvas.rod(at(0.33, 0.07, 0.58), at(0.33, -0.07, 0.58), 0.05 * size, self.collar, fur - 2)
         canvas.rod(at(0.24, 0, 0.46), at(-0.26, 0, 0.47), girth * 1.12, coat, fur, radius_b=girth * 0.9)
-        if self.white:
-            canvas.ball(at(0.0, 0.0, 0.55), girth * 0.5, (225, 215, 205), fur)
         for i in (2, 3):
-            self._leg(canvas, at, legs[i], beats, coat, dark, fur)
+            self._leg(canvas, at, legs[i], beats, coat, fur)
         canvas.ball(at(-0.27, 0, 0.46), girth * 1.02, coat, fur)
         wag = 0.12 * math.sin(age_s * 15)
         canvas.rod(at(-0.32, 0, 0.53), at(-0.44, wag * 0.6, 0.68), 0.032 * size, coat, fur - 3)
-        canvas.rod(at(-0.44, wag * 0.6, 0.68), at(-0.46, wag, 0.84), 0.03 * size, coat, fur - 4, radius_b=0.015)
+        canvas.rod(
+            at(-0.44, wag * 0.6, 0.68), at(-0.46, wag, 0.84), 0.03 * size, self._tip(coat), fur - 4, radius_b=0.015
+        )
         self._leash(canvas, at(0.3, 0, 0.62), age_s)
 
-    def _leg(self, canvas, at, leg, beats, coat, dark, fur) -> None:  # type: ignore[no-untyped-def]
+    def _tip(self, coat: Colour) -> Colour:
+        """Colour of tail tip and paws."""
+        return (230, 225, 215) if self.white else (coat[0] * 0.7, coat[1] * 0.7, coat[2] * 0.7)
+
+    def _leg(
+        self, canvas: Canvas, at: _Place, leg: tuple[float, float], beats: float, coat: Colour, fur: float
+    ) -> None:
         along, side = leg
         # A trot: legs that are across from each other move together, two beats of the wearer a stride.
         swing = 0.15 * math.sin(2 * math.pi * beats + (math.pi if (along > 0) == (side > 0) else 0.0))
@@ -175,7 +186,7 @@ class DogWalk(Stage):
         size = self.size
         canvas.rod(at(along, 0.08 * side, 0.44), knee, 0.058 * size, coat, fur, radius_b=0.036 * size)
         canvas.rod(knee, paw, 0.036 * size, coat, fur - 3, radius_b=0.028 * size)
-        canvas.ball(paw, 0.042 * size, dark if not self.white else (230, 225, 215), fur - 4)
+        canvas.ball(paw, 0.042 * size, self._tip(coat), fur - 4)
 
     def _leash(self, canvas: Canvas, collar: Point, age_s: float) -> None:
         y = 0.3 * self.hand

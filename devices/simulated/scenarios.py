@@ -37,6 +37,8 @@ class Scenario:
     """Beats per second of what is rhythmic in it (steps, strokes, blows); 0: nothing is."""
     speed_mps: Range = (0.0, 0.0)
     """How fast the wearer moves forward."""
+    colours: tuple[str, ...] = ()
+    """Colours that `things` come in, keys of world.COLOURS; empty: all of them."""
     eye_m: Range = (1.55, 1.75)
     """Height of the eyes over the ground."""
 
@@ -56,6 +58,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         (4, 26),
         (1.6, 2.0),
         (1.1, 1.5),
+        colours=("brown", "black", "white", "grey", "yellow"),
     ),
     Scenario(
         "supermarket",

@@ -184,7 +184,7 @@ def scene_of(seed: int, index: int) -> Scene:
         place=str(rng.choice(scenario.places)),
         light_name=str(rng.choice(scenario.lights)),
         exposure=between((0.8, 1.2)),
-        colour_name=str(rng.choice(list(COLOURS))),
+        colour_name=str(rng.choice(scenario.colours or list(COLOURS))),
         tempo_hz=between(scenario.tempo_hz),
         phase=float(rng.uniform()),
         speed_mps=between(scenario.speed_mps),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from devices.simulated import SimulatedConfig
 from devices.simulated.captions import N_VARIANTS, caption
@@ -21,7 +22,7 @@ from devices.simulated.scenarios import SCENARIOS
 from devices.simulated.world import SCENE_NS, Scene, scene_of
 from stream_bind.encoders.base import ClipMaker
 from stream_bind.errors import ClipError
-from stream_bind.messages import ClockInfo, StreamSpec, Window
+from stream_bind.messages import ClockInfo, IntArray, StreamSpec, Window
 from stream_bind.training.pairs import Moment
 
 __all__ = ["WorldSensor", "scene_moments", "world_moments"]
@@ -44,10 +45,14 @@ class WorldSensor:
 
     config: SimulatedConfig
     maker: ClipMaker
+    beside: int | None = None
+    """Seed of a second world seen and heard at the same time: the middles of both pictures side by side, both sounds."""
     hop_ns: int = HOP_NS
 
     def __post_init__(self) -> None:
         self._sampler = sampler_of(self.config)
+        other = None if self.beside is None else self.config.model_copy(update={"seed": self.beside})
+        self._other = None if other is None else sampler_of(other)
         rate_hz = self.config.rate_hz or self._sampler.rate_hz
         self._grid = SampleGrid.at(rate_hz, self.config.drift_ppm)
         self.spec = StreamSpec(
@@ -73,11 +78,11 @@ class WorldSensor:
             # Of images the models see the first and the last frame of a window at most.
             kept = [first, stop - 1]
             t_ns = np.concatenate([self._grid.t_ns(k, 1) for k in kept])
-            data = tuple(self._sampler.sample(k, self._grid.t_ns(k, 1))[0] for k in kept)
+            data = tuple(self._samples(k, self._grid.t_ns(k, 1))[0] for k in kept)
             begin = first
         else:
             t_ns = self._grid.t_ns(begin, stop - begin)
-            data = self._sampler.sample(begin, t_ns)
+            data = self._samples(begin, t_ns)
         window = Window(
             stream=self.spec.id,
             index=t_end_ns // self.hop_ns,
@@ -91,6 +96,17 @@ class WorldSensor:
             clock=ClockInfo("simulated", 0),
         )
         return self.maker.make(window, self.spec)
+
+    def _samples(self, first: int, t_ns: IntArray) -> NDArray[Any]:
+        samples = self._sampler.sample(first, t_ns)
+        if self._other is None:
+            return samples
+        other = self._other.sample(first, t_ns)
+        if samples.ndim < 3:
+            return np.clip(samples + other, -1.0, 1.0).astype(samples.dtype)
+        quarter = samples.shape[2] // 4
+        middle = slice(quarter, samples.shape[2] - quarter)
+        return np.concatenate([samples[:, :, middle], other[:, :, middle]], axis=2)
 
 
 def scene_moments(

@@ -1,0 +1,198 @@
+"""What a model of the simulated world can do, measured on worlds it has never seen.
+
+Zero-shot labels, every modality against every other, arithmetic and speed, with bootstrap intervals over worlds: windows
+of one world overlap, share a sensor's noise and a day's weather, and are no independent samples.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.simulated import SimulatedConfig
+from devices.simulated.scenarios import GROUPS, LABELS, SCENARIOS
+from devices.simulated.world import scene_of
+from stream_bind.encoders.base import ClipMaker, Encoder
+from stream_bind.retrieval import LabelSet, bootstrap, combine, confusion
+from stream_bind.training.pairs import Pairs
+from stream_bind.training.world_pairs import FIRST_TURN, WorldSensor
+
+__all__ = ["Measured", "arithmetic", "embedded", "retrieval_table", "speed", "zero_shot"]
+
+Vectors = NDArray[np.float32]
+GROUP_OF = {scenario.label: scenario.group for scenario in SCENARIOS}
+FELT = frozenset({"imu"})
+"""Modalities that tell groups of scenarios apart, not scenarios."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A share between 0 and 1 with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    """What it was measured on."""
+    chance: float
+
+    @classmethod
+    def of(cls, values: NDArray[Any], clusters: Sequence[str], chance: float) -> Measured:
+        mean, low, high = bootstrap(np.asarray(values, float), np.asarray(clusters))
+        return cls(mean, low, high, len(values), chance)
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1%} ({self.low:.1%} to {self.high:.1%})"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One modality's vectors and what their moments were."""
+
+    vectors: Vectors
+    labels: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    sources: NDArray[np.str_]
+    rows: NDArray[np.intp]
+
+
+def embedded(encoder: Encoder, pairs: Pairs, modalities: Sequence[str], batch: int = 64) -> dict[str, Seen]:
+    """Every clip of these modalities as the encoder sees it; `text` is one caption a moment, never its bare label."""
+    moments = pairs.moments
+    seen = {}
+    for modality in modalities:
+        rows = np.flatnonzero(pairs.has(modality))
+        parts = [rows[i : i + batch] for i in range(0, len(rows), batch)]
+        if modality == "text":
+            # Captions repeat forms; each moment takes another one of its scene.
+            texts = [moments[r].captions[1 + r % max(1, len(moments[r].captions) - 1)] for r in rows]
+            vectors = encoder.embed_text(texts)
+        else:
+            vectors = np.concatenate([encoder.embed(modality, pairs.clips(modality, part)) for part in parts])
+        seen[modality] = Seen(
+            vectors,
+            np.array([moments[r].label for r in rows]),
+            np.array([moments[r].group for r in rows]),
+            np.array([moments[r].source for r in rows]),
+            rows,
+        )
+    return seen
+
+
+def zero_shot(seen: Mapping[str, Seen], labels: LabelSet) -> dict[str, dict[str, Any]]:
+    """For every modality: share told right among all labels and among all groups, and the confusion counts."""
+    report = {}
+    groups = np.array([GROUP_OF[text] for text in labels.texts])
+    for modality, found in seen.items():
+        told = np.asarray(labels.scores(found.vectors)).argmax(axis=1)
+        names = np.array(labels.texts)[told]
+        report[modality] = {
+            "scenario": Measured.of(names == found.labels, found.sources.tolist(), 1 / len(LABELS)),
+            "group": Measured.of(groups[told] == found.groups, found.sources.tolist(), _chance(found.groups)),
+            "confusion": confusion(found.labels, names, LABELS),
+            "group_confusion": confusion(found.groups, groups[told], GROUPS),
+        }
+    return report
+
+
+def retrieval_table(seen: Mapping[str, Seen]) -> dict[tuple[str, str], Measured]:
+    """Recall@1 for every ordered pair: is what a query finds first, in all other worlds, of its scenario?
+
+    Of its group where one side only feels motion. The query's own world is left out of what is searched, so that
+    nothing but the meaning can be recognised.
+    """
+    table = {}
+    for query, gallery in itertools.product(seen, seen):
+        a, b = seen[query], seen[gallery]
+        scores = a.vectors @ b.vectors.T
+        scores[a.sources[:, None] == b.sources[None, :]] = -np.inf
+        first = scores.argmax(axis=1)
+        by_group = query in FELT or gallery in FELT
+        wanted, found = (a.groups, b.groups[first]) if by_group else (a.labels, b.labels[first])
+        kinds = b.groups if by_group else b.labels
+        # Chance: an item drawn at random from the gallery.
+        shares = {kind: float((kinds == kind).mean()) for kind in np.unique(kinds)}
+        chance = float(np.mean([shares.get(kind, 0.0) for kind in wanted]))
+        table[query, gallery] = Measured.of(wanted == found, a.sources.tolist(), chance)
+    return table
+
+
+def arithmetic(
+    encoder: Encoder, makers: Mapping[str, ClipMaker], seen: Mapping[str, Seen], seeds: Sequence[int], turn: int = 1
+) -> dict[str, Measured]:
+    """Picture of A plus sound of B: do pictures that show A and B come before those that show one of them?
+
+    For every two scenarios a picture with both is rendered: what two worlds show at the same time, side by side. The
+    query takes its picture and its sound from other worlds. `above`: share of comparisons between a picture with both
+    and one with A or B alone that the former wins; `first`: share of queries whose first picture, among all with two
+    scenarios and all with one, shows both.
+    """
+    both, names = _pictures_of_two(makers, seeds, turn)
+    gallery = encoder.embed("vision", both)
+    pictures, sounds = seen["vision"], seen["audio"]
+    rng = np.random.default_rng(0)
+    above, first, clusters = [], [], []
+    for label_a, label_b in itertools.permutations(LABELS, 2):
+        a = int(rng.choice(np.flatnonzero(pictures.labels == label_a)))
+        b = int(rng.choice(np.flatnonzero(sounds.labels == label_b)))
+        query = combine([(pictures.vectors[a], 0.5), (sounds.vectors[b], 0.5)])
+        others = ~np.isin(pictures.sources, [pictures.sources[a], sounds.sources[b]])
+        alone = pictures.vectors[others & np.isin(pictures.labels, [label_a, label_b])] @ query
+        scores = gallery @ query
+        of_both = np.array([{label_a, label_b} == pair for pair in names])
+        above.append(float((scores[of_both][:, None] > alone[None, :]).mean()))
+        single = pictures.vectors[others] @ query
+        first.append(float(scores[of_both].max() >= max(scores.max(), single.max())))
+        clusters.append(f"{min(label_a, label_b)}+{max(label_a, label_b)}")
+    n_both, n_all = 1, len(names) + int(len(pictures.labels))
+    return {
+        "above": Measured.of(np.array(above), clusters, 0.5),
+        "first": Measured.of(np.array(first), clusters, n_both / n_all),
+    }
+
+
+def _pictures_of_two(
+    makers: Mapping[str, ClipMaker], seeds: Sequence[int], turn: int
+) -> tuple[NDArray[Any], list[set[str]]]:
+    """One vision clip for every two scenarios that happen at the same time in two of the worlds."""
+    wanted = {frozenset(pair) for pair in itertools.combinations(LABELS, 2)}
+    clips, names = [], []
+    index = (FIRST_TURN + turn) * len(SCENARIOS)
+    while wanted:
+        for first, second in itertools.permutations(seeds, 2):
+            a, b = (scene_of(seed, index) for seed in (first, second))
+            pair = frozenset({a.scenario.label, b.scenario.label})
+            if pair in wanted:
+                wanted.remove(pair)
+                sensor = WorldSensor(SimulatedConfig(modality="vision", seed=first), makers["vision"], beside=second)
+                clips.append(sensor.clip(a.begin_ns + 6_000_000_000))
+                names.append(set(pair))
+        index += 1
+    return np.stack(clips), names
+
+
+def speed(
+    encoder: Encoder, pairs: Pairs, modalities: Sequence[str], batch: int = 1, repeats: int = 50
+) -> dict[str, float]:
+    """Clips per second of each modality on this machine with the threads torch has now, one clip at a time by default."""
+    rates = {}
+    for modality in modalities:
+        rows = np.flatnonzero(pairs.has(modality))[:batch]
+        clips = pairs.clips(modality, rows)
+        encoder.embed(modality, clips)
+        start_s = time.perf_counter()
+        for _ in range(repeats):
+            encoder.embed(modality, clips)
+        rates[modality] = repeats * len(clips) / (time.perf_counter() - start_s)
+    return rates
+
+
+def _chance(kinds: NDArray[np.str_]) -> float:
+    """What somebody who guesses among the groups is right with."""
+    return 1 / len(np.unique(kinds))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_bind.errors import ClipError, ConfigError, EndOfStream
+from stream_bind.messages import MODALITIES
 
 __all__ = ["FileClip", "checked", "clips_of", "modality_of"]
 
@@ -36,14 +37,18 @@ class FileClip:
     array: NDArray[Any]
 
 
-def modality_of(path: Path, wanted: str | None) -> str:
-    """What `path` holds, by its suffix; `wanted` decides where a suffix may hold several. ConfigError if unknown."""
+def modality_of(path: Path, wanted: str | None, settings: Any = None) -> str:
+    """What `path` holds, by its suffix; `wanted` decides where a suffix may hold several. ConfigError if unknown.
+
+    settings: the encoder's, whose declared signals a table may hold, too.
+    """
+    signals = tuple(signal.name for signal in getattr(settings, "signals", ()))
     suffix = path.suffix.lower()
     for suffixes, modalities in (
         (PICTURES, ("vision", "depth", "thermal")),
         (VIDEOS, ("vision", "audio")),
         (SOUNDS, ("audio",)),
-        (TABLES, ("imu",)),
+        (TABLES, ("imu", *signals)),
     ):
         if suffix in suffixes:
             if wanted is not None and wanted not in modalities:
@@ -51,7 +56,7 @@ def modality_of(path: Path, wanted: str | None) -> str:
             return wanted or modalities[0]
     if path.is_dir():
         return wanted or "vision"
-    if wanted in {"audio", "imu"}:
+    if wanted is not None and wanted in {"audio", "imu", *signals}:
         return wanted
     raise ConfigError(
         f"{path}: cannot tell what a {suffix or 'nameless'} file holds; rename it, or say --modality audio or imu"
@@ -84,6 +89,10 @@ def clips_of(
     given: dict[str, Any] = {"path": str(path), "rate": "max", "start_time": start_ns / 1e9}
     if "modality" in entry.config.model_fields:  # type: ignore[attr-defined]
         given["modality"] = modality
+    signal = next((one for one in getattr(settings, "signals", ()) if one.name == modality), None)
+    if signal is not None:
+        # A table of numbers says nothing of its unit: the model's own is taken, unless the driver is told another.
+        given["unit"] = signal.unit or "1"
     if is_still:
         given["duration_s"] = maker.spec.length_s
     given |= {key: value for key, value in (driver or {}).items() if key in entry.config.model_fields}  # type: ignore[attr-defined]
@@ -161,4 +170,6 @@ def _device_type(path: Path, modality: str) -> str:
         return "imu_csv"
     if modality == "audio":
         return "audio_file"
+    if modality not in MODALITIES:
+        return "signal_csv"
     return "video_file" if path.suffix.lower() in VIDEOS else "image_file"

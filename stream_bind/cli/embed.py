@@ -53,9 +53,8 @@ def embed_command(
     config = _encoder_config(model, weights, device, settings or [])
     # Clips are small and weights are not: what is wrong with a file shows before anything is loaded.
     own = _driver_settings(driver or [])
-    clips = [
-        clip for path in files or () for clip in clips_of(path, modality_of(path, modality), model, config, hop, own)
-    ]
+    held = [(path, modality_of(path, modality, config)) for path in files or ()]
+    clips = [clip for path, kind in held for clip in clips_of(path, kind, model, config, hop, own)]
     rows: list[dict[str, Any]] = [{"source": "text", "modality": "text", "text": words} for words in text or ()]
     rows += [
         {"source": c.source, "modality": c.modality, "start_s": c.start_s, "end_s": c.end_s, "coverage": c.coverage}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="JSON Lines, one file each.
 @models_app.command("list")
 def list_command(as_json: AsJson = False) -> None:
     """Say what is here, how large, and its licence."""
-    from stream_bind.encoders.catalogue import MODELS
+    from stream_bind.encoders.catalogue import MODELS, SHIPPED
     from stream_bind.encoders.pull import states
 
     for model in MODELS.values():
@@ -40,6 +41,8 @@ def list_command(as_json: AsJson = False) -> None:
             print(
                 f"  {state.status:<8} {_size(state):>13}  {state.path}{f'  ({state.detail})' if state.detail else ''}"
             )
+    for name, folder in SHIPPED.items():
+        _list_shipped(name, folder, as_json=as_json)
 
 
 @models_app.command("pull")
@@ -83,11 +86,14 @@ def verify_command(
     """Read the files anew and compare their digests. Exit code 1 if one is wrong, or a named model is not whole."""
     from stream_bind.cli.progress import StepView
     from stream_bind.encoders.cache import model_cache
-    from stream_bind.encoders.catalogue import MODELS, published
+    from stream_bind.encoders.catalogue import MODELS, SHIPPED, published
     from stream_bind.encoders.pull import verify
 
-    models = list(MODELS.values()) if name is None else [published(name)]
     checked, bad = set(), False
+    for shipped, folder in SHIPPED.items():
+        if name == shipped or (name is None and folder.is_dir()):
+            bad |= not _verify_shipped(shipped, folder, as_json=as_json)
+    models = list(MODELS.values()) if name is None else [] if name in SHIPPED else [published(name)]
     with StepView() as view:
         for model in models:
             for state in verify(model, view.watch):
@@ -97,10 +103,52 @@ def verify_command(
                 checked.add(state.path)
                 bad |= missing or state.status == "wrong"
                 print(json.dumps(_row(model, state)) if as_json else _verdict(model, state), flush=True)
-    if not checked:
+    if not checked and name not in SHIPPED:
         print(f"stream-bind: no published model is in {model_cache()}", file=sys.stderr)
     if bad:
         raise typer.Exit(1)
+
+
+def _list_shipped(name: str, folder: Path, *, as_json: bool) -> None:
+    from stream_bind.encoders.download import human_size
+    from stream_bind.encoders.imagebind.directory import read_directory
+    from stream_bind.errors import WeightsError
+
+    row: dict[str, object] = {"model": name, "file": folder.name, "path": str(folder), "sha256": None}
+    try:
+        directory = read_directory(folder)
+        directory.check()
+    except WeightsError as error:
+        row |= {"status": "absent", "size": 0, "licence": "", "detail": str(error)}
+    else:
+        about = f"small, for the simulated world: {', '.join(directory.architecture.modalities)}"
+        size, licence = directory.weights_bytes, directory.licence
+        row |= {"status": "shipped", "size": size, "licence": licence, "detail": about}
+    if as_json:
+        print(json.dumps(row))
+        return
+    licence = f"; licence {row['licence']}" if row["licence"] else ""
+    print(f"{name:<16} {row['status']:<8} {row['detail']}{licence}")
+    if row["status"] == "shipped":
+        print(f"  {'shipped':<8} {human_size(int(str(row['size']))):>13}  {folder}")
+
+
+def _verify_shipped(name: str, folder: Path, *, as_json: bool) -> bool:
+    """Whether the model that comes with the package is whole."""
+    from stream_bind.encoders.imagebind.directory import read_directory
+    from stream_bind.errors import WeightsError
+
+    row: dict[str, object] = {"model": name, "file": folder.name, "path": str(folder), "status": "ok", "detail": ""}
+    try:
+        directory = read_directory(folder)
+        directory.check(digest=True)
+        row |= {"size": directory.weights_bytes, "sha256": directory.weights_sha256, "licence": directory.licence}
+        line = f"{'ok':<10} {folder}  sha256 {directory.weights_sha256}  (as in its config.json)"
+    except WeightsError as error:
+        row |= {"status": "wrong", "detail": str(error)}
+        line = f"{'wrong':<10} {error}"
+    print(json.dumps(row) if as_json else line, flush=True)
+    return row["status"] == "ok"
 
 
 def _agree(model: PublishedModel, *, unasked: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from pathlib import Path
 
 from stream_bind.errors import ConfigError
 
@@ -11,6 +12,7 @@ __all__ = [
     "IMAGEBIND_LICENCE",
     "IMAGEBIND_WEIGHTS",
     "MODELS",
+    "SHIPPED",
     "VOCABULARY_FILE",
     "VOCABULARY_SHA256",
     "Licence",
@@ -106,10 +108,16 @@ MODELS: dict[str, PublishedModel] = {
 }
 
 
+SHIPPED: dict[str, Path] = {"imagebind-tiny": Path(__file__).parent / "imagebind" / "tiny"}
+"""Model directories (imagebind/directory.py) that come with the package, by the encoder type that loads them."""
+
+
 def published(name: str) -> PublishedModel:
     """The model called `name`; ConfigError with the nearest known name otherwise."""
     if name in MODELS:
         return MODELS[name]
+    if name in SHIPPED:
+        raise ConfigError(f"{name} comes with the package: there is nothing to fetch; use it as `model: {name}`")
     near = difflib.get_close_matches(name, MODELS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ConfigError(f"no published model is called {name!r}{hint} (known: {', '.join(MODELS)})")

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from stream_bind.encoders.catalogue import SHIPPED
 from stream_bind.encoders.imagebind.architecture import SMALL, ImageBindConfig, SignalConfig
 from stream_bind.encoders.imagebind.directory import PREPROCESSING, ModelDirectory, read_directory
 from stream_bind.encoders.preprocess.depth import DepthSettings
@@ -20,7 +21,7 @@ from stream_bind.messages import MODALITIES
 
 __all__ = ["TINY", "AudioSettings", "ImageBindEncoderConfig", "ImageBindTinyConfig", "VisionSettings"]
 
-TINY = Path(__file__).parent / "tiny"
+TINY = SHIPPED["imagebind-tiny"]
 """The model directory that comes with the package."""
 SCALING = ("mean", "std", "unit", "axes", "detrend")
 """What of a trained signal may be set anew; the rest is what its weights were trained for."""

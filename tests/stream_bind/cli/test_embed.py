@@ -144,3 +144,23 @@ def test_suffixes_tell_the_modality_and_the_modality_decides_where_they_do_not()
     assert modality_of(Path("a.log"), "imu") == "imu"
     with pytest.raises(ConfigError):
         modality_of(Path("a.log"), None)
+
+
+SIGNAL = "signals=[{name: barometer, channels: 1, rate_hz: 25, length_s: 4, kernel: 10, unit: Pa, detrend: mean}]"
+
+
+def test_a_table_of_a_declared_signal_is_embedded_by_its_name(files, tmp_path, capsys):
+    rows = "".join(f"{i / 50},{101325 + i % 9}\n" for i in range(450))
+    table = tmp_path / "pressure.csv"
+    table.write_text(f"t_s,pressure\n{rows}")
+    words = ["embed", *SMALL, "--set", SIGNAL, "--modality", "barometer", str(table)]
+    assert main([*words, "--hop", "4s"]) == 0
+    found = lines(capsys)
+    assert [(row["modality"], row["start_s"], row["end_s"]) for row in found] == [
+        ("barometer", 0, 4),
+        ("barometer", 4, 8),
+    ]
+    assert main([*words, "--driver", "unit=hPa"]) == 1
+    assert "in Pa, the device delivers hPa" in capsys.readouterr().err
+    assert main(["embed", *SMALL, "--modality", "barometer", str(table)]) == 2
+    assert "a .csv file holds imu, not barometer" in capsys.readouterr().err

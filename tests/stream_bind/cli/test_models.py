@@ -25,6 +25,7 @@ from stream_bind.encoders import catalogue, download
 from stream_bind.encoders.cache import file_digest
 from stream_bind.encoders.imagebind import ImageBind, ImageBindConfig, ImageBindEncoderConfig
 from stream_bind.encoders.imagebind.architecture import SMALL
+from stream_bind.encoders.imagebind.directory import save_directory
 from stream_bind.encoders.imagebind.random_weights import random_tensor
 from stream_bind.encoders.pull import pull
 from stream_bind.registry import ENCODERS
@@ -326,8 +327,36 @@ def test_list_says_what_is_here_and_under_which_licence(cache, server, capsys):
     capsys.readouterr()
     main(["models", "list", "--json"])
     found = rows(capsys)
-    assert {row["status"] for row in found.values()} == {"present"}
+    assert {row["status"] for row in found.values() if row["model"] in catalogue.MODELS} == {"present"}
     assert found[WEIGHTS]["size"] == (cache / WEIGHTS).stat().st_size
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch, state) -> Path:
+    """A model directory in the place of the one in the package."""
+    config = ImageBindEncoderConfig(weights="random", size="small", modalities=("imu", "depth"))
+    save_directory(tmp_path / "tiny", config=config, state=state, name="imagebind-tiny", licence="Apache-2.0")
+    monkeypatch.setitem(catalogue.SHIPPED, "imagebind-tiny", tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def test_the_model_in_the_package_is_listed_checked_and_never_fetched(cache, shipped, capsys):
+    main(["models", "list"])
+    told = [line for line in capsys.readouterr().out.splitlines() if "shipped" in line]
+    assert told[0].startswith("imagebind-tiny   shipped  small, for the simulated world: ")
+    assert told[0].endswith("licence Apache-2.0")
+    assert str(shipped) in told[1]
+    assert main(["models", "verify", "imagebind-tiny"]) == 0
+    assert main(["models", "pull", "imagebind-tiny"]) == 2
+    assert "comes with the package: there is nothing to fetch" in capsys.readouterr().err
+    weights = shipped / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert main(["models", "verify"]) == 1
+    assert "is wanted, found" in capsys.readouterr().out
+    weights.write_bytes(whole[:-1])
+    main(["models", "list", "--json"])
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["status"] == "absent"
 
 
 def test_verify_of_nothing_says_so_and_of_an_absent_model_fails(cache, capsys):

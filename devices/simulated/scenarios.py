@@ -37,10 +37,10 @@ class Scenario:
     """Beats per second of what is rhythmic in it (steps, strokes, blows); 0: nothing is."""
     speed_mps: Range = (0.0, 0.0)
     """How fast the wearer moves forward."""
-    colours: tuple[str, ...] = ()
-    """Colours that `things` come in, keys of world.COLOURS; empty: all of them."""
     eye_m: Range = (1.55, 1.75)
     """Height of the eyes over the ground."""
+    colours: tuple[str, ...] = ()
+    """Colours that `things` come in, keys of world.COLOURS; empty: all of them."""
 
 
 INDOORS = ("in daylight", "under a lamp", "in dim light")

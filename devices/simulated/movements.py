@@ -74,7 +74,7 @@ class Movements:
         self.waves: list[Wave] = []
         self.bursts: list[Burst] = []
         self.glances: list[Glance] = []
-        self.posture = {"yaw": self._near(0.03), "pitch": self._near(0.02), "roll": self._near(0.025)}
+        self.posture = {"yaw": self._near(0.03), "pitch": self._near(0.05), "roll": self._near(0.025)}
         """How the head is held all the time, besides the stage's gaze: radians."""
 
     def beat(self, axis: str, amplitude: float, per_beat: float = 1.0, turns: float = 0.0) -> None:

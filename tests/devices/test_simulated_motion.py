@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from devices.simulated.canvas import Pose, _rotation
+from devices.simulated.config import SimulatedConfig
+from devices.simulated.imu import Imu
 from devices.simulated.motion import GRAVITY_MPS2, HeadMotion, gaze_of
 from devices.simulated.movements import movements_of
 from devices.simulated.scenarios import GROUPS, SCENARIOS
@@ -73,7 +75,7 @@ def test_the_pictures_stay_on_their_subject(name: str) -> None:
         motion = HeadMotion(scene)
         poses = [motion.pose(age_s) for age_s in np.arange(0.0, 10.0, 0.1).tolist()]
         assert max(abs(pose.yaw) for pose in poses) < 0.3
-        assert max(abs(pose.pitch) for pose in poses) < 0.18
+        assert max(abs(pose.pitch) for pose in poses) < 0.2
         assert max(abs(pose.roll) for pose in poses) < 0.15
         assert max(np.abs(place(pose)).max() for pose in poses) < 0.35
 
@@ -177,6 +179,22 @@ def test_every_group_has_movements_and_glances() -> None:
         movements = movements_of(one(scenario.name))
         assert movements.waves
         assert movements.glances
+
+
+def test_the_imu_is_mounted_a_little_crooked_and_reads_what_the_head_feels() -> None:
+    angles = []
+    for seed in range(6):
+        scene = next(scenes("typing", seed=seed))
+        t_ns = scene.begin_ns + np.arange(2000) * 5_000_000
+        read = Imu(SimulatedConfig(modality="imu", seed=seed)).sample(0, t_ns).astype(np.float64)
+        felt = HeadMotion(scene).felt(np.arange(0.0, 10.0, 0.005)[:2000])
+        for part in (slice(0, 3), slice(3, 6)):
+            lengths = [np.linalg.norm(rows[:, part], axis=1) for rows in (read, felt)]
+            assert np.abs(lengths[0] - lengths[1]).max() < (0.12 if part.start == 0 else 0.012)
+        down = [rows[:, :3].mean(axis=0) / np.linalg.norm(rows[:, :3].mean(axis=0)) for rows in (read, felt)]
+        angles.append(float(np.arccos(down[0] @ down[1])))
+    assert max(angles) < 0.08
+    assert len({round(angle, 4) for angle in angles}) == 6
 
 
 def test_vigour_scales_what_moves() -> None:

@@ -75,8 +75,10 @@ class WorldSensor:
         begin, first, stop = (self._grid.due(t - 1) for t in (t_start_ns - context_ns, t_start_ns, t_end_ns))
         data: Any
         if self.maker.spec.payload == "edges":
-            # Of images the models see the first and the last frame of a window at most.
-            kept = [first, stop - 1]
+            # Of images the models see the first and the last frame of a window at most, of depth and heat one.
+            pick = getattr(getattr(self.maker, "settings", None), "pick", "")
+            one_frame = len(self.maker.spec.shape) == 3 and pick == "last"
+            kept = [stop - 1] if one_frame else [first, stop - 1]
             t_ns = np.concatenate([self._grid.t_ns(k, 1) for k in kept])
             data = tuple(self._samples(k, self._grid.t_ns(k, 1))[0] for k in kept)
             begin = first

@@ -8,83 +8,26 @@ they are, so the three sensors cannot disagree.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from devices.simulated.texture import Texture
+from devices.simulated.view import NEAR_M, Lens, Pixel, Point, Points, Pose, View
 from devices.simulated.world import Colour, Scene
 
 __all__ = ["Canvas", "Kind", "Lens", "Point", "Pose", "Texture"]
 
 Kind = Literal["colour", "depth", "thermal"]
-Point = tuple[float, float, float]
-"""(x forward, y left, z up) in metres."""
-Points = Sequence[Point] | NDArray[np.float64]
 
-NEAR_M = 0.06
-"""Nothing nearer is drawn."""
 _SHIFT = 4
 _SUBPIXEL = 1 << _SHIFT
 _FAR_PIXEL = 20_000.0
-_ASIDE = 20.0
-_FRUSTUM = (
-    (1.0, 0.0, 0.0, NEAR_M), (_ASIDE, 1.0, 0.0, 0.0), (_ASIDE, -1.0, 0.0, 0.0), (_ASIDE, 0.0, 1.0, 0.0),
-    (_ASIDE, 0.0, -1.0, 0.0),
-)  # fmt: skip
-"""Planes in front of which things are drawn: a x + b y + c z >= offset."""
-_SUN = np.array([-0.35, 0.45, 0.82])
+_SUN = (-0.35, 0.45, 0.82)
 """Where light comes from: behind, left, above."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pose:
-    """Where the head is, relative to standing still at the scene's eye height and looking ahead. Metres, radians."""
-
-    x: float = 0.0
-    y: float = 0.0
-    z: float = 0.0
-    yaw: float = 0.0
-    """Positive to the left."""
-    pitch: float = 0.0
-    """Positive upwards."""
-    roll: float = 0.0
-    """Positive to the right (the head's right ear goes down)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lens:
-    """A sensor's field of view and where it sits on the head."""
-
-    hfov_deg: float
-    offset: Point = (0.0, 0.0, 0.0)
-    """From the eyes, in the head's frame, metres."""
-
-
-class Texture:
-    """A picture to put on a panel, row 0 on top: colours (h, w, 3) uint8 and (h, w) kelvin above the panel's own."""
-
-    def __init__(self, colours: NDArray[np.uint8], warmth_k: NDArray[np.float32] | None = None) -> None:
-        if warmth_k is None:
-            warmth_k = np.zeros(colours.shape[:2], np.float32)
-        self._levels: dict[Kind, list[NDArray[Any]]] = {"colour": [colours], "thermal": [warmth_k]}
-        for levels in self._levels.values():
-            while min(levels[-1].shape[:2]) >= 8:
-                height, width = levels[-1].shape[:2]
-                levels.append(
-                    np.asarray(cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA))
-                )
-
-    def level(self, size_px: float, kind: Kind) -> NDArray[Any]:
-        """The texture as fine as a panel `size_px` across can show: finer ones would flicker."""
-        levels = self._levels[kind]
-        for image in levels:
-            if math.sqrt(image.shape[0] * image.shape[1]) <= 1.4 * size_px:
-                return image
-        return levels[-1]
 
 
 class Canvas:
@@ -96,24 +39,22 @@ class Canvas:
     def __init__(self, kind: Kind, height: int, width: int, lens: Lens) -> None:
         self.kind = kind
         self.height, self.width = height, width
-        self._lens = lens
-        self._f = 0.5 * width / math.tan(math.radians(lens.hfov_deg) / 2)
-        self._cx, self._cy = (width - 1) / 2, (height - 1) / 2
+        self.view = View(height, width, lens)
+        self._f = self.view.focal_px
         self._mask = np.zeros((height, width), np.uint8)
         shape = (height, width, 3) if kind == "colour" else (height, width)
         self.image: NDArray[Any] = np.zeros(shape, np.uint8 if kind == "colour" else np.float32)
-        self._rotation = np.eye(3)
-        self._origin = np.zeros(3)
-        self._gain: NDArray[np.float64] = np.ones(3)
+        self._gain: Colour = (1.0, 1.0, 1.0)
+        self._glare: Colour = (1.0, 1.0, 1.0)
         self.scene: Scene | None = None
 
     def begin(self, scene: Scene, pose: Pose) -> None:
         """Start a frame: the eyes of `scene` moved by `pose`."""
         self.scene = scene
-        self._rotation = _rotation(pose)
-        eyes = np.array([pose.x, pose.y, scene.eye_m + pose.z])
-        self._origin = eyes + self._rotation @ np.array(self._lens.offset)
-        self._gain = np.array(scene.light.tint) * (scene.light.level * scene.exposure)
+        self.view.look(scene.eye_m, pose)
+        level, (red, green, blue) = scene.light.level * scene.exposure, scene.light.tint
+        self._gain = (red * level, green * level, blue * level)
+        self._glare = (scene.exposure, scene.exposure, scene.exposure)
         self.image[...] = 0 if self.kind == "colour" else (np.inf if self.kind == "depth" else scene.air_k)
 
     # ---- backgrounds
@@ -123,7 +64,8 @@ class Canvas:
         if self.kind == "depth":
             return
         rows = np.arange(self.height)
-        up = self._rotation[2, 0] + self._rotation[2, 2] * (self._cy - rows) / self._f
+        forward, _, upward = self.view.axes
+        up = forward[2] + upward[2] * (self.view.cy - rows) / self._f
         share = np.clip(up / 0.7, 0.0, 1.0)
         if self.kind == "thermal":
             # The clear zenith is far colder than the air at the horizon.
@@ -139,7 +81,7 @@ class Canvas:
         self, points: Points, colour: Colour, temperature_k: float, *, shade: float = 1.0, emits: bool = False
     ) -> None:
         """A flat polygon, corner by corner. shade: factor on the colour; emits: its colour is its own light."""
-        camera = self._clip(self._to_camera(points))
+        camera = self.view.clip(self.view.camera(points))
         if len(camera) >= 3:
             self._fill(camera, colour, temperature_k, shade, emits)
 
@@ -159,21 +101,25 @@ class Canvas:
     def box(self, centre: Point, size: Point, colour: Colour, temperature_k: float, *, yaw: float = 0.0,
             pitch: float = 0.0, emits: bool = False) -> None:  # fmt: skip
         """A cuboid, its visible faces shaded by where they look. yaw about z, pitch (nose up) about y, radians."""
-        half = np.array(size) / 2
         cy, sy, cp, sp = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)
-        turn = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]]) @ np.array([[cp, 0, -sp], [0, 1, 0], [sp, 0, cp]])
-        middle = np.array(centre)
-        faces = []
-        for axis in range(3):
-            for sign in (-1.0, 1.0):
-                normal = turn[:, axis] * sign
-                face = middle + normal * half[axis]
-                if normal @ (self._origin - face) <= 0:
-                    continue
-                u, v = turn[:, (axis + 1) % 3] * half[(axis + 1) % 3], turn[:, (axis + 2) % 3] * half[(axis + 2) % 3]
-                shade = 1.0 if emits else 0.62 + 0.38 * max(0.0, float(normal @ _SUN))
-                faces.append((np.stack([face - u - v, face + u - v, face + u + v, face - u + v]), shade))
-        for corners, shade in faces:
+        axes = ((cy * cp, sy * cp, sp), (-sy, cy, 0.0), (-cy * sp, -sy * sp, cp))
+        ways = [tuple(0.5 * extent * v for v in axis) for extent, axis in zip(size, axes, strict=True)]
+        x, y, z = centre
+        ox, oy, oz = self.view.origin
+        for i in range(3):
+            n, (ax, ay, az) = axes[i], ways[i]
+            off = (ox - x) * n[0] + (oy - y) * n[1] + (oz - z) * n[2]
+            sign = 1.0 if off > 0 else -1.0
+            if abs(off) <= 0.5 * size[i]:
+                continue
+            (ux, uy, uz), (vx, vy, vz) = ways[(i + 1) % 3], ways[(i + 2) % 3]
+            fx, fy, fz = x + sign * ax, y + sign * ay, z + sign * az
+            corners = [
+                (fx + p * ux + q * vx, fy + p * uy + q * vy, fz + p * uz + q * vz)
+                for p, q in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+            ]
+            light = sign * (n[0] * _SUN[0] + n[1] * _SUN[1] + n[2] * _SUN[2])
+            shade = 1.0 if emits else 0.62 + 0.38 * max(0.0, light)
             self.polygon(corners, colour, temperature_k, shade=shade, emits=emits)
 
     def ball(self, centre: Point, radius: float, colour: Colour, temperature_k: float, *, emits: bool = False) -> None:
@@ -191,40 +137,42 @@ class Canvas:
     def rod(self, a: Point, b: Point, radius: float, colour: Colour, temperature_k: float, *,
             radius_b: float | None = None, shade: float = 1.0, emits: bool = False) -> None:  # fmt: skip
         """A round bar from a to b, which may taper: limbs, branches, handles. Its ends are round."""
-        camera = self._clip_line(self._to_camera([a, b]))
-        if camera is None:
+        line = self.view.clip_line(*self.view.camera((a, b)))
+        if line is None:
             return
-        pixels, ranges = self._project(camera), camera[:, 0]
-        ends = radius, radius if radius_b is None else radius_b
-        widths = [self._f * end / x for end, x in zip(ends, ranges, strict=True)]
-        along = pixels[1] - pixels[0]
-        length = float(np.hypot(*along))
-        value = self._value(camera.mean(axis=0), colour, temperature_k, shade, emits, radius)
+        (au, av), (bu, bv) = self.view.pixels(list(line))
+        wide_a = self._f * radius / line[0][0]
+        wide_b = self._f * (radius if radius_b is None else radius_b) / line[1][0]
+        reach = max(wide_a, wide_b) + 2
+        if (max(au, bu) < -reach or min(au, bu) > self.width + reach
+                or max(av, bv) < -reach or min(av, bv) > self.height + reach):  # fmt: skip
+            return
+        value = self._value(0.5 * (line[0][0] + line[1][0]), colour, temperature_k, 0.86 * shade, emits, radius)
+        length = math.hypot(bu - au, bv - av)
         if length > 1e-6:
-            side = np.array([-along[1], along[0]]) / length
-            outline = [pixels[0] + side * widths[0], pixels[1] + side * widths[1],
-                       pixels[1] - side * widths[1], pixels[0] - side * widths[0]]  # fmt: skip
-            self._paint(np.array(outline), value)
-            if self.kind == "colour" and max(widths) > 2.0:
-                lit = [pixels[0] + side * widths[0] * 0.1, pixels[1] + side * widths[1] * 0.1,
-                       pixels[1] - side * widths[1] * 0.65, pixels[0] - side * widths[0] * 0.65]  # fmt: skip
-                self._paint(np.array(lit), self._ink(colour, 1.12 * shade, emits))
-        for pixel, width in zip(pixels, widths, strict=True):
+            su, sv = (av - bv) / length, (bu - au) / length
+            ends = ((au, av, su * wide_a, sv * wide_a), (bu, bv, su * wide_b, sv * wide_b))
+            self._paint(_strip(ends, 1.0, -1.0), value)
+            if self.kind == "colour" and reach > 4.0:
+                self._paint(_strip(ends, 0.1, -0.65), self._ink(colour, 1.12 * shade, emits))
+        for u, v, width in ((au, av, wide_a), (bu, bv, wide_b)):
             if width > 1.0:
-                self._circle((float(pixel[0]), float(pixel[1])), width, value)
+                self._circle((u, v), width, value)
 
     def ring(self, centre: Point, radius: float, colour: Colour, temperature_k: float, *, normal: Point = (0, 0, 1),
              squash: float = 1.0, shade: float = 1.0, emits: bool = False, corners: int = 20) -> None:  # fmt: skip
         """A flat disc (or, with `squash`, an ellipse) that looks along `normal`: plates, lids, wheels."""
-        n = np.asarray(normal, float)
-        n /= np.linalg.norm(n)
-        aside = np.cross(n, (0.0, 0.0, 1.0) if abs(n[2]) < 0.9 else (1.0, 0.0, 0.0))
-        aside /= np.linalg.norm(aside)
-        other = np.cross(n, aside)
-        turns = np.arange(corners) * (2 * math.pi / corners)
-        points = np.asarray(centre) + radius * (
-            np.cos(turns)[:, None] * aside + squash * np.sin(turns)[:, None] * other
-        )
+        nx, ny, nz = normal
+        if abs(nz) < 0.9 * math.sqrt(nx * nx + ny * ny + nz * nz):
+            a, b, c = ny, -nx, 0.0
+        else:
+            a, b, c = 0.0, nz, -ny
+        d, e, f = ny * c - nz * b, nz * a - nx * c, nx * b - ny * a
+        wide = radius / math.sqrt(a * a + b * b + c * c)
+        high = radius * squash / math.sqrt(d * d + e * e + f * f)
+        x, y, z = centre
+        points = [(x + p * wide * a + q * high * d, y + p * wide * b + q * high * e, z + p * wide * c + q * high * f)
+                  for p, q in _circle_of(corners)]  # fmt: skip
         self.polygon(points, colour, temperature_k, shade=shade, emits=emits)
 
     def panel(self, corner: Point, along: Point, up: Point, texture: Texture, temperature_k: float, *,
@@ -233,43 +181,41 @@ class Canvas:
 
         For what would take hundreds of polygons: goods on a shelf, bricks, tiles, planks.
         """
-        edges = np.array([corner, along, up], float)
-        points = edges[0] + np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) @ edges[1:]
+        (x, y, z), (ax, ay, az), (bx, by, bz) = corner, along, up
+        corners = [
+            (x, y, z),
+            (x + ax, y + ay, z + az),
+            (x + ax + bx, y + ay + by, z + az + bz),
+            (x + bx, y + by, z + bz),
+        ]
         if self.kind == "depth":
-            self.polygon(points, (0, 0, 0), 0.0)
+            self.polygon(corners, (0, 0, 0), 0.0)
             return
-        camera = self._clip(self._to_camera(points))
-        if len(camera) < 3:
+        camera = self.view.clip(self.view.camera(corners))
+        pixels = self.view.pixels(camera)
+        bounds = self.view.bounds(pixels) if len(camera) >= 3 else None
+        if bounds is None:
             return
-        pixels = self._project(camera)
-        low, high = self._bounds(pixels)
-        if (high <= low).any():
-            return
-        image = texture.level(float(np.sqrt(max(_area(pixels), 1.0))), self.kind)
+        left, top, right, bottom = bounds
+        image = texture.level(math.sqrt(_area(pixels)), self.kind)
         height, width = image.shape[:2]
-        # Where a ray through a pixel meets the plane: solve origin + s * along + t * up = range * ray.
-        origin, a, b = self._to_camera(points[:1])[0], edges[1] @ self._rotation, edges[2] @ self._rotation
-        plane = np.stack([a, b, origin], axis=1)
-        lens = np.array([[self._cx, -self._f, 0.0], [self._cy, 0.0, -self._f], [1.0, 0.0, 0.0]])
+        # Where a ray through a pixel meets the plane: solve corner + s * along + t * up = range * ray.
+        plane = np.array([self.view.turned(along), self.view.turned(up), self.view.camera(corners[:1])[0]]).T
+        lens = np.array([[self.view.cx, -self._f, 0.0], [self.view.cy, 0.0, -self._f], [1.0, 0.0, 0.0]])
         to_picture = lens @ plane
         if abs(np.linalg.det(to_picture)) < 1e-9:
             return
         to_texture = np.array([[width, 0, -0.5], [0, -height, height - 0.5], [0, 0, 1]]) @ np.linalg.inv(to_picture)
-        shift = np.array([[1.0, 0, low[0]], [0, 1, low[1]], [0, 0, 1]])
-        size = (int(high[0] - low[0]), int(high[1] - low[1]))
+        shift = np.array([[1.0, 0, left], [0, 1, top], [0, 0, 1]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = (right - left, bottom - top)
         seen = cv2.warpPerspective(image, to_texture @ shift, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
-        mask = self._mask[rows, columns]
-        mask[...] = 0
-        cv2.fillPoly(mask, [_fixed(pixels - low)], 1, cv2.LINE_8, _SHIFT)
         if self.kind == "colour":
-            assert self.scene is not None
-            gain = (np.full(3, self.scene.exposure) if emits else self._gain) * shade
+            gain = np.array(self._glare if emits else self._gain) * shade
             seen = cv2.transform(seen, np.diag(gain))
         else:
             seen = seen + np.float32(temperature_k)
-        cv2.copyTo(seen, mask, self.image[rows, columns])
+        cv2.copyTo(seen, self._masked(pixels, bounds), self.image[top:bottom, left:right])
 
     def pane(self, points: Points, temperature_k: float) -> None:
         """Window glass: colours and ranges come through it, warmth does not."""
@@ -318,109 +264,57 @@ class Canvas:
 
     def pixel(self, point: Point) -> tuple[float, float] | None:
         """(u, v) of a point, None where it is behind the lens."""
-        camera = self._to_camera([point])
-        if camera[0, 0] < NEAR_M:
-            return None
-        u, v = self._project(camera)[0]
-        return float(u), float(v)
+        camera = self.view.camera((point,))
+        return None if camera[0][0] < NEAR_M else self.view.pixels(camera)[0]
 
     def sees(self, point: Point, radius: float) -> bool:
         """Whether any of a sphere may be in the picture; what is not can be left out."""
-        x, y, z = self._to_camera([point])[0]
-        if x < NEAR_M - radius:
-            return False
-        # Twice the radius covers the slant of the view's edges up to 120 degrees.
-        wide, high = (self._cx + 1) / self._f, (self._cy + 1) / self._f
-        return bool(abs(y) <= wide * max(x, 0.0) + 2 * radius and abs(z) <= high * max(x, 0.0) + 2 * radius)
+        return self.view.sees(point, radius)
 
     # ---- inside
 
-    def _to_camera(self, points: Points) -> NDArray[np.float64]:
-        """(n, 3): along the axis, to the left, upwards."""
-        camera: NDArray[np.float64] = (np.asarray(points, float) - self._origin) @ self._rotation
-        return camera
-
-    def _project(self, camera: NDArray[np.float64]) -> NDArray[np.float64]:
-        scale = self._f / camera[:, 0]
-        pixels = np.empty((len(camera), 2))
-        pixels[:, 0] = self._cx - scale * camera[:, 1]
-        pixels[:, 1] = self._cy - scale * camera[:, 2]
-        return pixels
-
-    @staticmethod
-    def _clip(camera: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The part of a polygon in front of the near plane and not far outside the view.
-
-        Corners a million pixels away do not fit the drawing library's numbers, and pulling them in one by one would
-        bend the edges.
-        """
-        for a, b, c, offset in _FRUSTUM:
-            room = camera[:, 0] * a + camera[:, 1] * b + camera[:, 2] * c - offset
-            inside = room >= 0
-            if inside.all():
-                continue
-            if not inside.any():
-                return camera[:0]
-            out = []
-            for i in range(len(camera)):
-                if inside[i] != inside[i - 1]:
-                    share = room[i - 1] / (room[i - 1] - room[i])
-                    out.append(camera[i - 1] + (camera[i] - camera[i - 1]) * share)
-                if inside[i]:
-                    out.append(camera[i])
-            camera = np.array(out)
-        return camera
-
-    @staticmethod
-    def _clip_line(camera: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        (a, b) = camera
-        if a[0] < NEAR_M and b[0] < NEAR_M:
-            return None
-        if a[0] < NEAR_M:
-            a = a + (b - a) * ((NEAR_M - a[0]) / (b[0] - a[0]))
-        elif b[0] < NEAR_M:
-            b = b + (a - b) * ((NEAR_M - b[0]) / (a[0] - b[0]))
-        return np.stack([a, b])
-
-    def _fill(
-        self, camera: NDArray[np.float64], colour: Colour, temperature_k: float, shade: float, emits: bool
-    ) -> None:
-        pixels = self._project(camera)
+    def _fill(self, camera: list[Point], colour: Colour, temperature_k: float, shade: float, emits: bool) -> None:
+        pixels = self.view.pixels(camera)
         if self.kind != "depth":
             self._paint(pixels, self._ink(colour, shade, emits) if self.kind == "colour" else temperature_k)
             return
-        ranges = camera[:, 0]
-        if ranges.max() < 1.04 * ranges.min():
-            self._paint(pixels, float(ranges.mean()))
+        ranges = [point[0] for point in camera]
+        mean = sum(ranges) / len(ranges)
+        if max(ranges) < 1.04 * min(ranges):
+            self._paint(pixels, mean)
             return
-        # The inverse range of a plane is affine in the pixel's position.
         # Newell's normal: after clipping three corners in a row may lie on a line.
-        normal = np.cross(camera, np.roll(camera, -1, axis=0)).sum(axis=0)
-        distance = float(normal @ camera.mean(axis=0))
+        nx = ny = nz = mx = my = mz = 0.0
+        ax, ay, az = camera[-1]
+        for x, y, z in camera:
+            nx, ny, nz = nx + ay * z - az * y, ny + az * x - ax * z, nz + ax * y - ay * x
+            mx, my, mz = mx + x, my + y, mz + z
+            ax, ay, az = x, y, z
+        distance = (nx * mx + ny * my + nz * mz) / len(camera)
+        bounds = self.view.bounds(pixels)
+        if bounds is None:
+            return
         if abs(distance) < 1e-9:
-            self._paint(pixels, float(ranges.mean()))
+            self._paint(pixels, mean)
             return
-        low, high = self._bounds(pixels)
-        if (high <= low).any():
-            return
-        rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
-        mask = self._mask[rows, columns]
+        left, top, right, bottom = bounds
+        # The inverse range of a plane is affine in the pixel's position.
+        scale = 1.0 / (distance * self._f)
+        u = ((nx * self._f + ny * self.view.cx + nz * self.view.cy) - ny * np.arange(left, right)) * scale
+        v = np.arange(top, bottom) * (-nz * scale)
+        inverse = np.maximum(np.add.outer(v.astype(np.float32), u.astype(np.float32)), np.float32(1e-4))
+        target = self.image[top:bottom, left:right]
+        np.divide(np.float32(1.0), inverse, out=target, where=self._masked(pixels, bounds).view(np.bool_))
+
+    def _masked(self, pixels: list[Pixel], bounds: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+        """1 where the polygon is, for the part of the picture within `bounds`."""
+        left, top, right, bottom = bounds
+        mask = self._mask[top:bottom, left:right]
         mask[...] = 0
-        cv2.fillPoly(mask, [_fixed(pixels - low)], 1, cv2.LINE_8, _SHIFT)
-        a = (normal[0] + (normal[1] * self._cx + normal[2] * self._cy) / self._f) / distance
-        du, dv = -normal[1] / self._f / distance, -normal[2] / self._f / distance
-        u = (a + du * np.arange(low[0], high[0])).astype(np.float32)
-        v = (dv * np.arange(low[1], high[1])).astype(np.float32)
-        inverse = np.maximum(u[None, :] + v[:, None], np.float32(1e-4))
-        np.copyto(self.image[rows, columns], np.reciprocal(inverse), where=mask.view(np.bool_))
+        cv2.fillPoly(mask, [_fixed(pixels, left, top)], 1, cv2.LINE_8, _SHIFT)
+        return mask
 
-    def _bounds(self, pixels: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First and last + 1 column and row that `pixels` span in the picture; last <= first where they are outside."""
-        low = np.maximum(np.floor(pixels.min(axis=0)).clip(-1, 1e6).astype(int), 0)
-        high = np.minimum(np.ceil(pixels.max(axis=0)).clip(-1, 1e6).astype(int) + 1, (self.width, self.height))
-        return low, high
-
-    def _paint(self, pixels: NDArray[np.float64], value: Any) -> None:
+    def _paint(self, pixels: list[Pixel], value: Any) -> None:
         line = cv2.LINE_AA if self.kind == "colour" else cv2.LINE_8
         cv2.fillPoly(self.image, [_fixed(pixels)], value, line, _SHIFT)
 
@@ -433,12 +327,14 @@ class Canvas:
         cv2.circle(self.image, place, max(1, round(radius * _SUBPIXEL)), value, -1, line, _SHIFT)
 
     def _disc(self, centre: Point, radius: float) -> tuple[tuple[float, float], float, float] | None:
-        camera = self._to_camera([centre])
-        range_m = float(camera[0, 0])
+        camera = self.view.camera((centre,))
+        range_m = camera[0][0]
         if range_m < NEAR_M + 0.5 * radius:
             return None
-        u, v = self._project(camera)[0]
-        return (float(u), float(v)), self._f * radius / range_m, range_m
+        (u, v), r = self.view.pixels(camera)[0], self._f * radius / range_m
+        if u < -r - 2 or u > self.width + r + 2 or v < -r - 2 or v > self.height + r + 2:
+            return None
+        return (u, v), r, range_m
 
     def _falloff(self, u: float, v: float, r: float) -> tuple[Any, NDArray[np.float32]]:
         """A part of the picture and the weights of a soft disc there; None where it is out of view."""
@@ -452,43 +348,49 @@ class Canvas:
         return (slice(top, bottom), slice(left, right)), fall * fall
 
     def _value(
-        self,
-        camera: NDArray[np.float64],
-        colour: Colour,
-        temperature_k: float,
-        shade: float,
-        emits: bool,
-        radius: float,
+        self, range_m: float, colour: Colour, temperature_k: float, shade: float, emits: bool, radius: float
     ) -> Any:
         if self.kind == "colour":
-            return self._ink(colour, 0.86 * shade, emits)
-        return max(float(camera[0]) - 0.6 * radius, NEAR_M) if self.kind == "depth" else temperature_k
+            return self._ink(colour, shade, emits)
+        # A round body is nearer in its middle.
+        return max(range_m - 0.6 * radius, NEAR_M) if self.kind == "depth" else temperature_k
 
-    def _ink(self, colour: Colour, shade: float, emits: bool) -> tuple[float, ...]:
-        assert self.scene is not None
-        gain = np.full(3, self.scene.exposure) if emits else self._gain
-        return tuple(np.clip(np.asarray(colour) * gain * shade, 0, 255).tolist())
-
-
-def _fixed(pixels: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Pixel positions as OpenCV's fixed point numbers."""
-    limited = np.clip(pixels, -_FAR_PIXEL, _FAR_PIXEL)
-    return np.round(limited * _SUBPIXEL).astype(np.int32).reshape(-1, 1, 2)
+    def _ink(self, colour: Colour, shade: float, emits: bool) -> Colour:
+        gain = self._glare if emits else self._gain
+        red, green, blue = (min(max(c * g * shade, 0.0), 255.0) for c, g in zip(colour, gain, strict=True))
+        return red, green, blue
 
 
-def _area(pixels: NDArray[np.float64]) -> float:
-    u, v = pixels[:, 0], pixels[:, 1]
-    return 0.5 * abs(float(u @ np.roll(v, -1) - v @ np.roll(u, -1)))
+def _fixed(pixels: list[Pixel], left: int = 0, top: int = 0) -> NDArray[np.int32]:
+    """Pixel positions from (left, top) as OpenCV's fixed point numbers."""
+    far = _FAR_PIXEL
+    return np.array(
+        [
+            (round((min(max(u, -far), far) - left) * _SUBPIXEL), round((min(max(v, -far), far) - top) * _SUBPIXEL))
+            for u, v in pixels
+        ],
+        np.int32,
+    )
 
 
-def _rotation(pose: Pose) -> NDArray[np.float64]:
-    """Columns: the head's forward, left and up in the scene's frame."""
-    cy, sy = math.cos(pose.yaw), math.sin(pose.yaw)
-    cp, sp = math.cos(pose.pitch), math.sin(pose.pitch)
-    cr, sr = math.cos(pose.roll), math.sin(pose.roll)
-    yaw = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
-    pitch = np.array([[cp, 0, -sp], [0, 1, 0], [sp, 0, cp]])
-    # A head that rolls to the right: its left ear, +y, goes up.
-    roll = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
-    rotation: NDArray[np.float64] = yaw @ pitch @ roll
-    return rotation
+def _strip(ends: tuple[tuple[float, float, float, float], ...], p: float, q: float) -> list[Pixel]:
+    """Four corners between `p` and `q` times the sideways steps at both ends, each (u, v, step u, step v)."""
+    (au, av, asu, asv), (bu, bv, bsu, bsv) = ends
+    return [
+        (au + p * asu, av + p * asv),
+        (bu + p * bsu, bv + p * bsv),
+        (bu + q * bsu, bv + q * bsv),
+        (au + q * asu, av + q * asv),
+    ]
+
+
+def _area(pixels: list[Pixel]) -> float:
+    """Square pixels a polygon covers, at least 1."""
+    twice = sum(pixels[i - 1][0] * v - u * pixels[i - 1][1] for i, (u, v) in enumerate(pixels))
+    return max(0.5 * abs(twice), 1.0)
+
+
+@lru_cache(maxsize=32)
+def _circle_of(corners: int) -> tuple[Pixel, ...]:
+    """Corners of a polygon on the unit circle."""
+    return tuple((math.cos(2 * math.pi * i / corners), math.sin(2 * math.pi * i / corners)) for i in range(corners))

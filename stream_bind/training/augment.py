@@ -63,12 +63,13 @@ def _pictures(clips: Clips, rng: np.random.Generator, settings: AugmentSettings)
         return np.asarray(np.clip(varied, 0, 1), np.float32)
     import cv2
 
-    # A table of 256 numbers a colour: 0.1 ms a clip, arithmetic on its 300,000 numbers 1 ms.
-    levels = np.arange(256)
-    tables = (levels[None, :, None] - 127.5) * gain[:, None] + 127.5 + 255 * offset[:, None]
-    tables = np.clip(np.rint(tables), 0, 255).astype(np.uint8)
+    # One pass a clip, rounded and held to 0..255: 0.05 ms, a table of 256 numbers a colour 0.2 ms, numpy 1 ms.
+    matrices = np.zeros((n, 3, 4), np.float32)
+    matrices[:, range(3), range(3)] = gain
+    matrices[:, :, 3] = 127.5 * (1 - gain) + 255 * offset
     for i in range(n):
-        cv2.LUT(moved[i].reshape(-1, 1, 3), tables[i][None], dst=moved[i].reshape(-1, 1, 3))
+        flat = moved[i].reshape(-1, moved.shape[-2], 3)
+        cv2.transform(flat, matrices[i], dst=flat)
     return moved
 
 

@@ -121,8 +121,10 @@ class Towers:
         n, two, size, _, three = clips.shape
         rows = size // patch
         cut = clips.reshape(n, two, rows, patch, rows, patch * three).transpose(0, 2, 4, 1, 3, 5)
+        patches = np.ascontiguousarray(cut)
         # The sign bit turned is 128 subtracted.
-        return np.bitwise_xor(cut, np.uint8(CENTRE), order="C").view(np.int8)
+        np.bitwise_xor(patches, np.uint8(CENTRE), out=patches)
+        return patches.view(np.int8)
 
     def _unit_of_patches(self, patches: Tensor) -> Tensor:
         """The vision branch from bytes: normalising is folded into the stem's weights.

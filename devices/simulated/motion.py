@@ -13,7 +13,8 @@ import math
 import numpy as np
 
 from devices.simulated.canvas import Pose
-from devices.simulated.movements import AXES, FELT, Burst, Glance, Wave, movements_of
+from devices.simulated.gaits import movements_of
+from devices.simulated.movements import AXES, FELT, Burst, Glance, Wave
 from devices.simulated.stages.base import STAGES, Stage
 from devices.simulated.world import FloatArray, Scene, sine
 

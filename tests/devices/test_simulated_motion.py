@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from devices.simulated.canvas import Pose, _rotation
+from devices.simulated.canvas import Canvas, Lens, Pose
 from devices.simulated.config import SimulatedConfig
+from devices.simulated.gaits import movements_of
 from devices.simulated.imu import Imu
 from devices.simulated.motion import GRAVITY_MPS2, HeadMotion, gaze_of
-from devices.simulated.movements import movements_of
 from devices.simulated.scenarios import GROUPS, SCENARIOS
 from devices.simulated.stages import stage_of
 from devices.simulated.world import Scene, scene_of
@@ -37,6 +37,27 @@ def place(pose: Pose) -> np.ndarray:
     return np.array([pose.x, pose.y, pose.z])
 
 
+def rotation(pose: Pose) -> np.ndarray:
+    """(3, 3): columns are the head's forward, left and up in the scene."""
+    cy, cp, cr = (np.cos(angle) for angle in (pose.yaw, pose.pitch, pose.roll))
+    sy, sp, sr = (np.sin(angle) for angle in (pose.yaw, pose.pitch, pose.roll))
+    to_the_left = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
+    upwards = np.array([[cp, 0, -sp], [0, 1, 0], [sp, 0, cp]])
+    right_ear_down = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
+    return np.asarray(to_the_left @ upwards @ right_ear_down)
+
+
+def test_the_painter_turns_the_head_as_the_imu_does() -> None:
+    scene = one("typing")
+    canvas = Canvas("colour", 120, 160, Lens(60.0))
+    f = 80 / np.tan(np.radians(30))
+    for pose in (Pose(yaw=0.3), Pose(pitch=-0.4), Pose(roll=0.2), Pose(0.1, -0.2, 0.05, -0.2, 0.25, -0.15)):
+        canvas.begin(scene, pose)
+        seen_from = place(pose) + np.array([0.0, 0.0, scene.eye_m])
+        x, y, z = seen_from + rotation(pose) @ (2.0, 0.3, 0.2)
+        assert canvas.pixel((x, y, z)) == pytest.approx((79.5 - f * 0.15, 59.5 - f * 0.1), abs=0.01)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_felt_is_the_derivative_of_where_the_head_is(name: str) -> None:
     scene = one(name)
@@ -45,7 +66,7 @@ def test_what_is_felt_is_the_derivative_of_where_the_head_is(name: str) -> None:
 
     def looking(age_s: float) -> np.ndarray:
         pose = motion.pose(age_s)
-        return _rotation(dataclasses.replace(pose, yaw=pose.yaw + yaw, pitch=pose.pitch + pitch))
+        return rotation(dataclasses.replace(pose, yaw=pose.yaw + yaw, pitch=pose.pitch + pitch))
 
     ages_s = np.arange(0.1, 9.9, 0.0731)
     h = 0.004

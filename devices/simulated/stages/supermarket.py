@@ -1,135 +1,127 @@
-"""Pushing a trolley through a supermarket: shelves of coloured goods on both sides, lamps, tiles, the trolley."""
+"""Pushing a trolley through a supermarket: shelves of goods on both sides, lamps, tiles, the trolley."""
 
 from __future__ import annotations
 
 from devices.simulated.canvas import Canvas
 from devices.simulated.stages.base import Stage
+from devices.simulated.stages.goods import GOODS, crates, shelves
 from devices.simulated.stages.hands import arm, skin_of, sleeve_of
+from devices.simulated.stages.nature import ahead, stroller
 from devices.simulated.world import Colour, Scene
 
 __all__ = ["Supermarket"]
 
-_GOODS: tuple[Colour, ...] = (
-    (210, 50, 45), (240, 190, 50), (60, 120, 190), (70, 150, 80), (235, 235, 230), (150, 70, 140), (230, 120, 50), (120, 80, 60),
-)  # fmt: skip
-_FRUIT: tuple[Colour, ...] = ((220, 60, 50), (250, 150, 40), (240, 220, 80), (120, 180, 60), (110, 50, 120))
+_BAY_M = 1.2
+_FRIDGE_K = 278.0
+"""5 degrees Celsius: open cabinets for milk and meat."""
+_N_BAYS = 8
 
 
 class Supermarket(Stage):
-    """Shelves come by in bays of 1.2 m; one place has fruit crates, one has fridges on one side."""
+    """Shelves come by in bays; one place has crates of fruit, one has open fridges on one side."""
 
-    gaze = (0.0, -0.22)
+    gaze = (0.0, -0.34)
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         rng = scene.rng("supermarket")
-        self.half = float(rng.uniform(1.2, 1.7)) * scene.distance
-        self.goods = rng.integers(len(_GOODS), size=(2, 8, 4, 3))
+        self.half = float(rng.uniform(1.05, 1.5)) * scene.distance
+        self.tall = float(rng.uniform(1.8, 2.3))
+        self.bays = {side: [shelves(rng) for _ in range(4)] for side in (-1, 1)}
+        self.cooled = [shelves(rng, cooled=True) for _ in range(3)]
+        self.crates = [crates(rng) for _ in range(4)] if scene.place == "by the fruit" else []
         self.special = 1 if rng.random() < 0.5 else -1
-        self.basket = rng.uniform(size=(6, 4))
-        self.shopper = float(rng.uniform(3, 7)) if rng.random() < 0.5 else 0.0
+        self.basket = rng.uniform(size=(int(rng.integers(2, 8)), 5))
+        self.far = float(rng.uniform(8, 11))
+        self.people = rng.uniform(size=(int(rng.integers(0, 3)), 3))
+        self.floor: Colour = ((206, 204, 196), (188, 182, 170), (214, 218, 220))[int(rng.integers(3))]
+        self.lane = float(rng.uniform(-0.25, 0.25))
         self.skin, self.sleeve = skin_of(scene), sleeve_of(scene)
 
     def draw(self, canvas: Canvas, age_s: float) -> None:
-        s, k, half = self.scene, self.scene.air_k, self.half
-        far, done = 10.0, s.travel_m(age_s)
-        canvas.wall((far + 1, -6), (far + 1, 6), (0, 3.2), (214, 218, 214), k)
-        canvas.wall((far + 0.9, -1.2), (far + 0.9, 1.2), (2.2, 2.7), (200, 40, 40), k)
+        s, k, half, far = self.scene, self.scene.air_k, self.half, self.far
+        done, mid = s.travel_m(age_s), self.lane
+        canvas.wall((far + 0.7, -6), (far + 0.7, 6), (0, 3.4), (214, 218, 214), k)
+        canvas.wall((far + 0.69, mid - 1.2), (far + 0.69, mid + 1.2), (2.4, 2.9), (200, 40, 40), k)
+        # Aisles end at the cooled shelves, which stand along the walls.
+        for i, texture in enumerate(self.cooled):
+            canvas.panel((far + 0.6, mid + 1.8 - 1.2 * i, 0.0), (0.0, -_BAY_M, 0.0), (0, 0, 2.1), texture, _FRIDGE_K)
         for side in (-1, 1):
-            canvas.wall((0.1, side * (half + 0.9)), (far + 1, side * (half + 0.9)), (0, 3.3), (196, 200, 196), k)
-        canvas.slab(0.0, (0.2, far + 1), (-half - 1, half + 1), (205, 204, 196), k)
-        canvas.slab(3.2, (0.2, far + 1), (-half - 1, half + 1), (226, 228, 228), k + 2)
-        first = int(done / 1.2)
-        for i in range(9, -1, -1):
-            x = (first + i + 1) * 1.2 - done
-            canvas.rod((x, -half, 0.002), (x, half, 0.002), 0.008, (178, 176, 168), k)
-            if i % 2:
-                canvas.slab(3.18, (x, x + 0.8), (-0.15, 0.15), (255, 255, 255), k + 14, shade=1.4)
-        for i in range(8, -1, -1):
-            x = (first + i) * 1.2 - done
-            for side in (1, -1):
-                self._bay(canvas, x, side, (first + i) % 8)
-        if self.shopper:
-            x, y = self.shopper, -0.55 * self.special
-            canvas.rod((x, y, 0.1), (x, y, 0.8), 0.14, (60, 64, 90), k + 5)
-            canvas.rod((x, y, 0.9), (x, y, 1.35), 0.2, (150, 90, 80), k + 7)
-            canvas.ball((x, y, 1.62), 0.11, (90, 60, 42), 303.0)
+            y = mid + side * (half + 0.9)
+            canvas.wall((0.1, y), (far + 0.7, y), (0, 3.4), (196, 200, 196), k)
+        canvas.slab(0.0, (0.2, far + 0.7), (mid - half - 1, mid + half + 1), self.floor, k - 0.5)
+        canvas.slab(3.2, (0.2, far + 0.7), (mid - half - 1, mid + half + 1), (226, 228, 228), k + 2)
+        for i in range(9):
+            x = ahead(_BAY_M * i, done, 0.3, 9 * _BAY_M)
+            canvas.slab(0.003, (x, x + 0.02), (mid - half, mid + half), self.floor, k - 0.5, shade=0.86)
+            if i % 3 == 0:
+                canvas.slab(3.18, (x, x + 1.0), (mid - 0.15, mid + 0.15), (255, 255, 255), k + 14, shade=1.4)
+        for y in (mid - half * 0.33, mid + half * 0.33):
+            canvas.slab(0.003, (0.3, far), (y - 0.01, y + 0.01), self.floor, k - 0.5, shade=0.88)
+        first = int(done / _BAY_M)
+        for i in range(_N_BAYS, -1, -1):
+            x = (first + i) * _BAY_M - done
+            if x < far:
+                for side in (1, -1):
+                    self._bay(canvas, x, side, first + i)
+        things = [(ahead(9 * p[0], 0.4 * done, 3.0, 8.0), float(p[1]), float(p[2])) for p in self.people]
+        for x, across, look in sorted(things, reverse=True):
+            stroller(canvas, x, mid + (across - 0.5) * 1.2 * half, look, 0.45 * age_s + across, k)
         self._trolley(canvas)
 
     def _bay(self, canvas: Canvas, x: float, side: int, bay: int) -> None:
         s, k = self.scene, self.scene.air_k
-        y, ends = side * self.half, (max(x, 0.12), x + 1.2)
-        if ends[1] <= 0.2:
-            return
-        row = 0 if side > 0 else 1
+        y = self.lane + side * self.half
+        # Textures read from left to right for whoever stands before them.
+        start, along = (x, _BAY_M) if side > 0 else (x + _BAY_M, -_BAY_M)
         special = side == self.special
-        if special and s.place == "by the fridges":
-            canvas.wall((ends[0], y), (ends[1], y), (0, 2.1), (226, 234, 238), k - 9)
-            for level in range(4):
-                z = 0.25 + 0.45 * level
-                self._row(canvas, ends, y * 0.995, z, self.goods[row, bay, level], k - 16, 0.3)
-            canvas.rod((ends[1], y * 0.99, 0.1), (ends[1], y * 0.99, 2.1), 0.025, (150, 156, 162), k - 6)
-            return
         if special and s.place == "by the fruit":
-            front = y - side * 0.55
-            for level in range(3):
-                low, high = 0.35 + 0.28 * level, 0.62 + 0.28 * level
-                a, b = front + side * 0.2 * level, front + side * 0.2 * (level + 1)
-                tone = _FRUIT[int(self.goods[row, bay, level, 0]) % len(_FRUIT)]
-                canvas.polygon(
-                    [(ends[0], a, low), (ends[1], a, low), (ends[1], b, high), (ends[0], b, high)], tone, k - 2
-                )
-                canvas.wall((ends[0], a), (ends[1], a), (low - 0.1, low), (150, 110, 70), k)
-                for j in range(4):
-                    fruit_x = x + 0.15 + 0.3 * j
-                    if fruit_x > 0.5:
-                        canvas.ball((fruit_x, (a + b) / 2 - side * 0.05, (low + high) / 2 + 0.04), 0.075, tone, k - 2)
-            canvas.wall((ends[0], front), (ends[1], front), (0, 0.3), (120, 90, 60), k)
+            front = y - side * 0.35
+            if not canvas.sees((x + 0.6, y, 0.8), 1.0):
+                return
+            canvas.panel((start, front, 0.55), (along, 0, 0), (0, side * 0.7, 0.65), self.crates[bay % 4], k - 2)
+            canvas.wall((x, front), (x + _BAY_M, front), (0, 0.55), (66, 110, 70), k)
+            canvas.wall((x, front), (x + _BAY_M, front), (0.47, 0.55), (150, 110, 70), k)
+            if bay % 2:
+                canvas.wall((x + 0.3, y + side * 0.1), (x + 0.9, y + side * 0.1), (1.6, 1.9), (240, 244, 236), k)
+                canvas.wall((x + 0.34, y + side * 0.1), (x + 0.86, y + side * 0.1), (1.65, 1.75), (60, 140, 70), k)
             return
-        canvas.wall((ends[0], y), (ends[1], y), (0, 2.2), (150, 150, 150), k)
-        for level in range(4):
-            z = 0.12 + 0.5 * level
-            self._row(canvas, ends, y * 0.99, z, self.goods[row, bay, level], k, 0.38)
-            canvas.wall((ends[0], y * 0.985), (ends[1], y * 0.985), (z - 0.06, z), (236, 236, 232), k)
-
-    def _row(
-        self, canvas: Canvas, ends: tuple[float, float], y: float, z: float, kinds: object, k: float, tall: float
-    ) -> None:
-        """Three kinds of goods beside each other on one shelf."""
-        names = [int(v) for v in kinds]  # type: ignore[attr-defined]
-        step = (ends[1] - ends[0]) / 3
-        for j, kind in enumerate(names):
-            a = ends[0] + j * step
-            height = tall * (0.7 + 0.1 * (kind % 4))
-            canvas.wall((a + 0.02, y), (a + step - 0.02, y), (z, z + height), _GOODS[kind], k)
-            if a > 4.0:
-                continue  # a label there is a pixel high
-            canvas.wall((a + 0.05, y * 0.999), (a + step - 0.05, y * 0.999), (z + height * 0.35, z + height * 0.6),
-                        _GOODS[(kind + 4) % len(_GOODS)], k)  # fmt: skip
+        if not canvas.sees((x + 0.6, y, 1.0), 1.3):
+            return
+        cold = special and s.place == "by the fridges"
+        texture = self.cooled[bay % 3] if cold else self.bays[side][bay % 4]
+        canvas.panel((start, y, 0.0), (along, 0, 0), (0, 0, self.tall), texture, _FRIDGE_K if cold else k)
+        if cold:
+            canvas.wall((x, y - side * 0.08), (x + _BAY_M, y - side * 0.08), (0, 0.3), (236, 240, 242), k - 4)
 
     def _trolley(self, canvas: Canvas) -> None:
-        k, wire = self.scene.air_k, (168, 172, 178)
-        near, far, low, high, w = 0.55, 1.25, 0.5, 0.92, 0.27
+        s, k, wire = self.scene, self.scene.air_k, (150, 154, 160)
+        near, far, low, high, w = 0.7, 1.45, 0.52, 0.94, 0.29
         canvas.slab(low, (near, far), (-w, w), (120, 124, 130), k)
-        for x, y, z, kind in self.basket:
-            tone = _GOODS[int(kind * len(_GOODS))]
-            canvas.box(
-                (near + 0.12 + 0.5 * x, (y - 0.5) * 0.4, low + 0.1),
-                (0.16, 0.12, 0.16 + 0.12 * z),
-                tone,
-                k - 6 * float(z > 0.6),
-            )
+        for x, y, z, kind, cool in sorted(self.basket.tolist(), reverse=True):
+            canvas.box((near + 0.12 + 0.5 * x, (y - 0.5) * 0.42, low + 0.1 + 0.06 * z), (0.16, 0.13, 0.18 + 0.12 * z),
+                       GOODS[int(kind * len(GOODS))], k - 11 if cool > 0.6 else k)  # fmt: skip
         for i in range(5):
             y = -w + 2 * w * i / 4
-            canvas.rod((far, y, low), (far, y, high), 0.008, wire, k)
+            canvas.rod((far, y, low), (far, y, high), 0.007, wire, k)
         for i in range(6):
             x = near + (far - near) * i / 5
-            for y in (-w, w):
-                canvas.rod((x, y, low), (x, y * 1.05, high), 0.008, wire, k)
-        for z in (low, high):
-            canvas.rod((far, -w, z), (far, w, z), 0.012, wire, k)
-            for y in (-w, w):
-                canvas.rod((near, y, z), (far, y, z), 0.012, wire, k)
-        canvas.rod((0.47, -w - 0.03, 1.0), (0.47, w + 0.03, 1.0), 0.024, self.scene.colour, k + 1)
+            for side in (-1, 1):
+                canvas.rod((x, side * w, low), (x, side * w * 1.05, high), 0.007, wire, k)
+        for side in (-1, 1):
+            canvas.rod((near, side * w, 0.73), (far, side * w, 0.73), 0.006, wire, k)
+            canvas.rod((near, side * w * 1.05, high), (far, side * w, high), 0.012, wire, k)
+        canvas.rod((far, -w, 0.73), (far, w, 0.73), 0.006, wire, k)
+        canvas.rod((far, -w, high), (far, w, high), 0.016, s.colour, k)
+        bar = s.eye_m - 0.54
+        canvas.rod((0.64, -w - 0.03, bar), (0.64, w + 0.03, bar), 0.026, s.colour, k + 1)
         for side in (-1.0, 1.0):
-            arm(canvas, (0.1, 0.32 * side, 1.1), (0.46, 0.19 * side, 1.02), self.skin, self.sleeve, fist=True)
+            canvas.rod((0.64, side * (w + 0.02), bar), (near, side * w * 1.05, high), 0.014, wire, k)
+            arm(
+                canvas,
+                (0.2, 0.34 * side, bar - 0.08),
+                (0.64, 0.19 * side, bar + 0.02),
+                self.skin,
+                self.sleeve,
+                fist=True,
+            )

@@ -45,9 +45,9 @@ class Thermal:
         return join([self._frame(first + i, int(t)) for i, t in enumerate(t_ns)])
 
     def _frame(self, index: int, t_ns: int) -> NDArray[Any]:
-        _, frame = self._picture.frame(t_ns)
-        frame = cv2.blur(frame, (_BLUR_PX, _BLUR_PX))
-        frame += np.float32(_NOISE_K) * self._noise.image(index, (self.shape[0], self.shape[1]))
+        frame: NDArray[Any] = self._picture.frame(t_ns)[1]
+        noise = np.float32(_NOISE_K) * self._noise.image(index, (self.shape[0], self.shape[1]))
+        frame = np.asarray(cv2.blur(frame, (_BLUR_PX, _BLUR_PX)) + noise, np.float32)
         if self.grey:
-            return np.clip((frame - _GREY_ZERO_K) / _GREY_STEP_K, 0, 255).astype(np.uint8)
-        return np.asarray(frame, np.float32)
+            frame = np.asarray(np.clip((frame - _GREY_ZERO_K) / _GREY_STEP_K, 0, 255), np.uint8)
+        return frame

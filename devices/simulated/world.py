@@ -136,7 +136,7 @@ class Scene:
             return np.zeros(0)
         first = int(np.ceil(start_s * self.tempo_hz - self.phase))
         last = int(np.ceil(end_s * self.tempo_hz - self.phase))
-        return (np.arange(first, last) + self.phase) / self.tempo_hz
+        return np.asarray((np.arange(first, last) + self.phase) / self.tempo_hz)
 
     def beat(self, age_s: float) -> float:
         """Turns of the rhythm at `age_s`: a whole number at every beat; at least 0."""

@@ -41,9 +41,8 @@ class Stairs(Stage):
         s, k, half = self.scene, self.scene.air_k, self.half
         tread, riser, wall = _LOOKS[s.place]
         beats = s.beat(age_s)
-        # Between two beats the body rises smoothly; 11 steps from one landing to the next.
-        climbed = math.floor(beats) + 0.5 - 0.5 * math.cos(math.pi * (beats % 1.0))
-        part = climbed % 1.0
+        # The head's own bob, the pose, comes on top of an even climb.
+        part = beats % 1.0
         n_steps = 14
         end_x, end_z = n_steps * TREAD_M, n_steps * RISE_M
         canvas.wall((end_x + 1.6, -4), (end_x + 1.6, 4), (-1, 6), wall, k + 0.8)

@@ -51,9 +51,7 @@ class Index:
         if array.shape != (len(about), self.dim):
             raise ValueError(f"({len(about)}, {self.dim}) numbers are wanted, found {array.shape}")
         if model and self.model and model != self.model:
-            raise ConfigError(
-                f"index: holds vectors of {self.model}, found some of {model}; keep one index a model"
-            )
+            raise ConfigError(f"index: holds vectors of {self.model}, found some of {model}; keep one index a model")
         self.model = self.model or model
         self._blocks.append(array.copy())
         self._about += [dict(item) for item in about]

@@ -11,7 +11,6 @@ import json
 import logging
 import multiprocessing
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,11 +112,11 @@ def build_pairs(
 
 
 def _write_share(path: Path, seeds: Sequence[int], turns: int, per_scene: int) -> None:
+    import cv2
+
     from stream_bind.encoders.imagebind import ImageBindEncoder
     from stream_bind.training.pairs import PairWriter
     from stream_bind.training.world_pairs import world_moments
-
-    import cv2
 
     cv2.setNumThreads(1)
     config = settings()
@@ -139,8 +138,6 @@ def train(work: Path, n_seeds: int = len(TRAIN_SEEDS), watch: Any = None) -> tup
 
     Returns the model, the encoder's settings and what each stage took and came to.
     """
-    import torch
-
     from stream_bind.encoders.imagebind import ImageBind
     from stream_bind.encoders.imagebind.bpe import learn_merges, write_vocabulary
     from stream_bind.encoders.tokenizer import ClipTokenizer
@@ -151,8 +148,8 @@ def train(work: Path, n_seeds: int = len(TRAIN_SEEDS), watch: Any = None) -> tup
     started_s = time.monotonic()
     pairs = Pairs.open(build_pairs(work / "train", TRAIN_SEEDS[:n_seeds]))
     validation = Pairs.open(build_pairs(work / "validation", VALIDATION_SEEDS))
-    report: dict[str, Any] = {"moments": len(pairs), "corpus_s": round(time.monotonic() - started_s)}
-    log.info("%d moments in %.0f s", len(pairs), report["corpus_s"])
+    report: dict[str, Any] = {"corpus_s": round(time.monotonic() - started_s), "stages": {}}
+    log.info("%d moments in %d s", len(pairs), report["corpus_s"])
 
     vocabulary = work / "vocabulary.txt.gz"
     texts = sorted({text for moment in pairs.moments for text in moment.captions})
@@ -178,13 +175,108 @@ def train(work: Path, n_seeds: int = len(TRAIN_SEEDS), watch: Any = None) -> tup
             cache_dir=work / "anchors",
             watch=watch(name) if watch else None,
         ).run()
-        report[name] = {
+        report["stages"][name] = {
             "steps": result.steps,
             "seconds": round(result.seconds),
             "loss": round(sum(result.losses[-50:]) / len(result.losses[-50:]), 3),
             "recall_at_1_of_256": round(result.evaluations[-1]["recall"], 3),
         }
-        log.info("%s: %s", name, json.dumps(report[name]))
-        torch.save(model.state_dict(), work / "model.pt")
-    report["seconds"] = round(time.monotonic() - started_s)
+        log.info("%s: %s", name, json.dumps(report["stages"][name]))
+    spent_s = report["corpus_s"] + sum(stage["seconds"] for stage in report["stages"].values())
+    report["seconds"] = spent_s
+    report["facts"] = {
+        "millions": sum(p.numel() for p in model.parameters()) / 1e6,
+        "minutes": spent_s / 60,
+        "machine": f"{os.cpu_count()} cores",
+        "moments": len(pairs),
+        "n_worlds": n_seeds,
+        "first_seed": TRAIN_SEEDS[0],
+        "last_seed": TRAIN_SEEDS[n_seeds - 1],
+        "first_test": HELD_OUT_SEEDS[0],
+        "last_test": HELD_OUT_SEEDS[-1],
+    }
     return model, config, report
+
+
+def write(model: Any, config: Any, work: Path, output: Path, report: dict[str, Any]) -> Any:
+    """Write the model directory with its labels, weights in half precision; returns the encoder that runs it."""
+    import torch
+
+    from devices.simulated.scenarios import LABELS, SCENARIOS
+    from stream_bind.encoders.imagebind.directory import save_directory
+    from stream_bind.encoders.load import load_encoder
+    from stream_bind.retrieval import LabelSet
+
+    state = {
+        key: value if key.endswith((".mask", "log_logit_scale")) else value.to(torch.float16)
+        for key, value in model.state_dict().items()
+    }
+    save_directory(
+        output,
+        config=config,
+        state=state,
+        name="imagebind-tiny",
+        vocabulary=work / "vocabulary.txt.gz",
+        licence="Apache-2.0",
+        provenance={"command": "make imagebind-tiny", **report["facts"]},
+    )
+    encoder = load_encoder("imagebind", weights=str(output), device="cpu")
+    labels = LabelSet(
+        LABELS,
+        encoder.embed_text(LABELS),
+        tuple(scenario.group for scenario in SCENARIOS),
+        encoder.model,
+        encoder.scale("text"),
+    )
+    labels.save(output)
+    return encoder
+
+
+def evaluate(
+    encoder: Any, work: Path, output: Path, report: dict[str, Any], seeds: Sequence[int], turns: int = 1
+) -> dict[str, Any]:
+    """Measure on worlds never trained on; write the model card, its figures and figures.json into `output`."""
+    import torch
+
+    from stream_bind.encoders.imagebind import ImageBindEncoder
+    from stream_bind.retrieval import LabelSet
+    from stream_bind.training import scorecard
+    from stream_bind.training.pairs import Pairs
+    from stream_bind.training.tiny_card import card, figures
+
+    pairs = Pairs.open(build_pairs(work / f"held-out-{seeds[0]}", seeds, turns))
+    labels = LabelSet.load(output)
+    assert labels is not None
+    seen = scorecard.embedded(encoder, pairs, (*SENSED, "text"))
+    makers = {modality: ImageBindEncoder.clip_maker(encoder.config, modality) for modality in SENSED}
+    scores: dict[str, Any] = {
+        "zero_shot": scorecard.zero_shot({m: seen[m] for m in SENSED}, labels),
+        "table": scorecard.retrieval_table(seen),
+        "arithmetic": scorecard.arithmetic(encoder, makers, seen, seeds),
+    }
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    scores["speed"] = scorecard.speed(encoder, makers)
+    torch.set_num_threads(threads)
+    figures(scores, encoder, pairs, seen, output)
+    (output / "README.md").write_text(card(report, scores), encoding="utf-8")
+    return scores
+
+
+def main() -> None:
+    """The whole recipe."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--work", type=Path, default=Path("build/imagebind-tiny"), help="corpora and checkpoints")
+    parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "encoders" / "imagebind" / "tiny")
+    parser.add_argument("--worlds", type=int, default=len(TRAIN_SEEDS), help="worlds to train on")
+    parser.add_argument("--validation", action="store_true", help="measure on the validation worlds instead")
+    given = parser.parse_args()
+    logging.basicConfig(level="INFO", format="%(asctime)s %(message)s")
+    model, config, report = train(given.work, given.worlds)
+    encoder = write(model, config, given.work, given.output, report)
+    evaluate(encoder, given.work, given.output, report, VALIDATION_SEEDS if given.validation else HELD_OUT_SEEDS)
+    log.info("%s: %s", given.output, (given.output / "README.md").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

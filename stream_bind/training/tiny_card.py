@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from devices.simulated.scenarios import GROUPS, LABELS, SCENARIOS
-from stream_bind.training.scorecard import FELT, Measured
+import numpy as np
 
-__all__ = ["card"]
+from devices.simulated.scenarios import GROUPS, LABELS, SCENARIOS
+from stream_bind.retrieval.figures import confusion_figure, retrieval_figure, table_figure
+from stream_bind.training.pairs import Pairs
+from stream_bind.training.scorecard import FELT, Measured, Seen
+
+__all__ = ["card", "figures"]
 
 _HEAD = """# imagebind-tiny
 
-A small ImageBind: the same class, the same code path, the same training method, {millions:.1f} million parameters. It was
-trained by this project on its simulated world, so that a first run means something before the published weights are
-fetched. **It is a demonstration for that world and no perception model:** it has never seen a real picture, heard a real
-sound or felt a real step, and what it says about real sensors means nothing. For those, use `encoder: {{model: imagebind}}`.
+A small ImageBind: the same class, the same code path, the same training method, {millions:.1f} million parameters.
+This project trained it on its simulated world, so that a first run means something before the published weights are
+fetched. **It is a demonstration for that world and no perception model:** it has never seen a real picture, heard a
+real sound or felt a real step, and what it says about real sensors means nothing. For those, use
+`encoder: {{model: imagebind}}`.
 
 - **Licence:** Apache-2.0, as the project. No published weights, pictures or sounds were used.
 - **Reproduce:** `make imagebind-tiny` ({minutes:.0f} minutes on {machine}; seed 0).
-- **Data:** {moments:,} moments of {n_worlds} simulated worlds (seeds {first_seed} to {last_seed}), each with two camera
-  frames and 2 s of sound, a depth and a thermal picture, and 5 s of a 200 Hz IMU; captions from the world's grammar.
-  `devices/simulated/scenarios.py` lists the {n_scenarios} scenarios and {n_groups} motion groups; they were fixed before
-  training.
-- **Method:** vision and text first, on (picture, caption) pairs; then audio, depth, thermal and IMU, each paired with the
-  frozen vision branch alone (symmetric InfoNCE, learned temperature). No sensor but vision ever met a word, and no two
-  of the others ever met.
-- **Evaluation:** worlds {first_test} to {last_test}, which were never trained on nor looked at before the final figures.
+- **Data:** {moments:,} moments of {n_worlds} simulated worlds (seeds {first_seed} to {last_seed}), each with two
+  camera frames, 2 s of sound, a depth and a thermal picture, and 5 s of a 200 Hz IMU; captions from the world's
+  grammar. `devices/simulated/scenarios.py` lists the {n_scenarios} scenarios and {n_groups} motion groups, which were
+  fixed before training.
+- **Method:** vision and text first, on (picture, caption) pairs; then audio, depth, thermal and IMU, each paired with
+  the frozen vision branch alone (symmetric InfoNCE, learned temperature). No sensor but vision ever met a word, and no
+  two of the others ever met.
+- **Evaluation:** worlds {first_test} to {last_test}, never trained on and looked at for the final figures alone.
   Intervals are 95 %, by bootstrap over worlds.
 """
 
@@ -45,10 +51,78 @@ def card(report: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
     return "".join(parts)
 
 
+def figures(scores: Mapping[str, Any], encoder: Any, pairs: Pairs, seen: Mapping[str, Seen], output: Path) -> None:
+    """Draw confusion.png, table.png and retrieval.png into `output`."""
+    names = [scenario.name.replace("_", " ") for scenario in SCENARIOS]
+    panels: dict[str, tuple[Any, Sequence[str]]] = {
+        m: (found["confusion"], names) for m, found in scores["zero_shot"].items() if m not in FELT
+    }
+    panels |= {f"{m}, by motion group": (scores["zero_shot"][m]["group_confusion"], GROUPS) for m in FELT}
+    confusion_figure(panels, output / "confusion.png")
+    modalities = list(dict.fromkeys(query for query, _ in scores["table"]))
+    values = np.array([[scores["table"][q, g].mean for g in modalities] for q in modalities])
+    notes = [[f"chance {scores['table'][q, g].chance:.0%}" for g in modalities] for q in modalities]
+    table_figure(values, modalities, output / "table.png", title="recall@1 in all other worlds", notes=notes)
+    retrieval_figure(_queries(encoder, pairs, seen), output / "retrieval.png")
+
+
+def _queries(encoder: Any, pairs: Pairs, seen: Mapping[str, Seen]) -> list[Any]:
+    """Some queries of every kind, and the nearest pictures of other worlds, one a world."""
+    label = {scenario.name: scenario.label for scenario in SCENARIOS}
+
+    def one(modality: str, name: str) -> int:
+        return int(np.flatnonzero(seen[modality].labels == label[name])[7])
+
+    asked: list[tuple[str, Any, Any, set[str], str]] = []
+    for words, name in (("someone out with a dog in a forest", "dog_walk"), ("making tea in the kitchen", "kettle")):
+        asked.append((f"text: {words}", None, encoder.embed_text([words])[0], {label[name]}, ""))
+    for modality, name in (("audio", "piano"), ("audio", "camp_fire"), ("thermal", "washing_up"), ("depth", "stairs"),
+                           ("imu", "rowing")):  # fmt: skip
+        i = one(modality, name)
+        rows = seen[modality].rows[i : i + 1]
+        own = _thumbnail(modality, pairs.clips(modality, rows)[0])
+        found = seen[modality]
+        asked.append((f"{modality}: {label[name]}", own, found.vectors[i], {label[name]}, str(found.sources[i])))
+    result = []
+    pictures = seen["vision"]
+    for words, own, vector, right, source in asked:
+        order = np.argsort(-(pictures.vectors @ vector), kind="stable")
+        shown: list[Any] = []
+        worlds = {source}
+        for i in order:
+            if str(pictures.sources[i]) in worlds:
+                continue
+            worlds.add(str(pictures.sources[i]))
+            frame = _thumbnail("vision", pairs.clips("vision", pictures.rows[i : i + 1])[0])
+            shown.append((frame, str(pictures.labels[i]), str(pictures.labels[i]) in right))
+            if len(shown) == 6:
+                break
+        result.append((words, own, shown))
+    return result
+
+
+def _thumbnail(modality: str, clip: Any) -> Any:
+    """(h, w, 3) uint8 of one clip: what a person can look at."""
+    if modality == "vision":
+        return np.round(255 * clip[-1]).astype(np.uint8)
+    plane = clip[0] if clip.ndim == 3 else clip
+    if modality == "audio":
+        plane = plane[::-1]
+    if modality == "imu":
+        scaled = np.full((96, 200), 255, np.uint8)
+        for channel, line in enumerate(clip[:, :: clip.shape[1] // 200]):
+            at = 8 + 15 * channel - np.clip(line[:200] - line.mean(), -2, 2) * 3.5
+            scaled[np.clip(at.round().astype(int), 0, 95), np.arange(200)] = 40
+        return np.repeat(scaled[:, :, None], 3, axis=2)
+    low, high = np.percentile(plane, (1, 99))
+    grey = np.clip((plane - low) / max(high - low, 1e-6), 0, 1)
+    return np.repeat(np.round(255 * grey).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
 def _zero_shot(report: Mapping[str, Mapping[str, Any]]) -> str:
     lines = [
-        f"The nearest of {len(LABELS)} captions, one a scenario, to every window. An IMU on the head cannot tell sitting by",
-        "a fire from typing, so its own measure is the motion group; chance is in brackets.\n",
+        f"The nearest of {len(LABELS)} captions, one a scenario, to every window. An IMU on the head cannot tell",
+        "sitting by a fire from typing, so its own measure is the motion group; chance is in brackets.\n",
         "| modality | windows | right scenario | right motion group |",
         "|---|---|---|---|",
     ]
@@ -63,9 +137,9 @@ def _zero_shot(report: Mapping[str, Mapping[str, Any]]) -> str:
 def _table(table: Mapping[tuple[str, str], Measured]) -> str:
     names = list(dict.fromkeys(query for query, _ in table))
     lines = [
-        "Recall@1: of what a query (row) finds first among all windows (column) of all *other* worlds, the share that shows",
-        "the query's scenario; its motion group where one side is the IMU (*). Pairs in **bold** were never trained together.",
-        "Chance in brackets.\n",
+        "Recall@1: of what a query (row) finds first among all windows (column) of all *other* worlds, the share that",
+        "shows the scenario of the query; the motion group where one side is the IMU (*). **Bold** pairs were never trained",
+        "together. Chance in brackets.\n",
         "| query \\ gallery | " + " | ".join(names) + " |",
         "|---|" + "---|" * len(names),
     ]
@@ -83,15 +157,16 @@ def _table(table: Mapping[tuple[str, str], Measured]) -> str:
 def _arithmetic(found: Mapping[str, Measured]) -> str:
     return (
         "Half the vector of a picture of scenario A plus half that of a sound of scenario B, for all ordered pairs of\n"
-        "scenarios; the gallery holds pictures in which both happen side by side, and pictures of one. Pictures with both\n"
-        f"win {found['above']} of the comparisons with pictures of A or B alone (chance {found['above'].chance:.0%}); the\n"
-        f"first of all pictures shows both in {found['first']} of the queries (chance {found['first'].chance:.1%}).\n"
+        "scenarios; the gallery holds pictures in which both happen side by side, and pictures of one. Pictures with\n"
+        f"both win {found['above']} of the comparisons with pictures of A or B alone\n"
+        f"(chance {found['above'].chance:.0%}); the first of all pictures shows both in {found['first']} of the queries (chance {found['first'].chance:.1%}).\n"
     )
 
 
 def _speed(rates: Mapping[str, Mapping[str, float]], machine: str) -> str:
     lines = [
-        f"Clips a second on one core ({machine}), one clip at a time; a headset asks for 2 a second of each (0.4 of the IMU).\n",
+        f"Clips a second on one core (of {machine}), one clip at a time. A headset asks for 2 a second of each, 0.4 of",
+        "the IMU.\n",
         "| modality | embedding alone | with making the clip |",
         "|---|---|---|",
     ]
@@ -110,7 +185,5 @@ def _training(report: Mapping[str, Any]) -> str:
 
 
 def _groups() -> str:
-    lines = []
-    for group in GROUPS:
-        lines.append(f"- **{group}**: " + "; ".join(s.label for s in SCENARIOS if s.group == group))
+    lines = [f"- **{group}**: " + "; ".join(s.label for s in SCENARIOS if s.group == group) for group in GROUPS]
     return "\n".join(lines) + "\n"

@@ -25,7 +25,7 @@ from stream_bind.errors import ClipError
 from stream_bind.messages import ClockInfo, IntArray, StreamSpec, Window
 from stream_bind.training.pairs import Moment
 
-__all__ = ["WorldSensor", "scene_moments", "world_moments"]
+__all__ = ["LARGE", "WorldSensor", "scene_moments", "world_moments"]
 
 HOP_NS = 500_000_000
 FIRST_TURN = 11_000_000
@@ -33,10 +33,11 @@ FIRST_TURN = 11_000_000
 so the numbers do not matter, but those of live runs should be others."""
 NARROW_TURN_SHARE = 0.5
 """Share of the turns seen by small pictures (the simulated sensors' defaults); the rest as in configs/headset.yaml."""
-_LARGE: Mapping[str, dict[str, Any]] = {
+LARGE: Mapping[str, dict[str, Any]] = {
     "vision": {"width": 640, "height": 480},
     "depth": {"width": 640, "height": 480},
 }
+"""Pictures as large as those of configs/headset.yaml."""
 
 
 @dataclass
@@ -46,7 +47,7 @@ class WorldSensor:
     config: SimulatedConfig
     maker: ClipMaker
     beside: int | None = None
-    """Seed of a second world seen and heard at the same time: the middles of both pictures side by side, both sounds."""
+    """Seed of a second world, seen and heard too: the middles of both pictures side by side, both sounds."""
     hop_ns: int = HOP_NS
 
     def __post_init__(self) -> None:
@@ -68,7 +69,11 @@ class WorldSensor:
         self.length_ns = round(self.maker.spec.length_s * 1e9)
 
     def clip(self, t_end_ns: int) -> Any:
-        """The packed clip of the window that ends at `t_end_ns`, a multiple of the hop."""
+        """The packed clip of the window that ends at `t_end_ns`, a multiple of the hop. ClipError if there is none."""
+        return self.maker.make(self.window(t_end_ns), self.spec)
+
+    def window(self, t_end_ns: int) -> Window:
+        """That window, with the samples that its clip is made of."""
         t_start_ns = t_end_ns - self.length_ns
         context_ns = round(self.maker.spec.context_s * 1e9)
         # due(t - 1) is the index of the first sample at or after t.
@@ -85,7 +90,7 @@ class WorldSensor:
         else:
             t_ns = self._grid.t_ns(begin, stop - begin)
             data = self._samples(begin, t_ns)
-        window = Window(
+        return Window(
             stream=self.spec.id,
             index=t_end_ns // self.hop_ns,
             t_start_ns=t_start_ns,
@@ -97,18 +102,17 @@ class WorldSensor:
             coverage=1.0,
             clock=ClockInfo("simulated", 0),
         )
-        return self.maker.make(window, self.spec)
 
     def _samples(self, first: int, t_ns: IntArray) -> NDArray[Any]:
         samples = self._sampler.sample(first, t_ns)
         if self._other is None:
-            return samples
+            return np.asarray(samples)
         other = self._other.sample(first, t_ns)
         if samples.ndim < 3:
-            return np.clip(samples + other, -1.0, 1.0).astype(samples.dtype)
+            return np.asarray(np.clip(samples + other, -1.0, 1.0), samples.dtype)
         quarter = samples.shape[2] // 4
         middle = slice(quarter, samples.shape[2] - quarter)
-        return np.concatenate([samples[:, :, middle], other[:, :, middle]], axis=2)
+        return np.asarray(np.concatenate([samples[:, :, middle], other[:, :, middle]], axis=2))
 
 
 def scene_moments(
@@ -151,7 +155,10 @@ def world_moments(
             small = rng.random() < NARROW_TURN_SHARE
             sensors = {
                 modality: WorldSensor(
-                    SimulatedConfig(modality=modality, seed=seed, **({} if small else _LARGE.get(modality, {}))), maker
+                    SimulatedConfig.model_validate(
+                        {"modality": modality, "seed": seed, **({} if small else LARGE.get(modality, {}))}
+                    ),
+                    maker,
                 )
                 for modality, maker in makers.items()
             }

@@ -93,4 +93,4 @@ def _hop_alone(lane: Lane, lanes: Sequence[Lane], seconds: Mapping[str, float], 
 
 
 def _has_smaller(settings: Any) -> bool:
-    return getattr(settings, "size", None) not in {None, "small"}
+    return getattr(settings, "size", None) == "huge"

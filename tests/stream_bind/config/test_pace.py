@@ -19,7 +19,7 @@ def lane(stream: str, modality: str, hop_s: float) -> Lane:
     return Lane(stream, "ib", modality, 2 * S, round(hop_s * S), None, 0.5, "drop_oldest", 16, 1 << 20)
 
 
-def encoder(size: str = "huge", device: str = "cpu", **pipeline: Any) -> EncoderConfig:
+def encoder(size: Any = "huge", device: str = "cpu", **pipeline: Any) -> EncoderConfig:
     return EncoderConfig(model="imagebind", settings=SimpleNamespace(size=size, device=device), **pipeline)
 
 
@@ -68,3 +68,10 @@ def test_more_workers_keep_up():
     lanes = [lane("cam", "vision", 3.0)]
     assert pace_warning("ib", encoder(), lanes, {"vision": 3.0}, "here")
     assert pace_warning("ib", encoder(workers=2), lanes, {"vision": 3.0}, "here") is None
+
+
+def test_a_model_of_other_dimensions_is_not_told_to_be_smaller():
+    own = encoder(size={"out_embed_dim": 128})
+    line = pace_warning("ib", own, [lane("cam", "vision", 0.5)], {"vision": 2.0}, "here")
+    assert line is not None
+    assert "size: small" not in line

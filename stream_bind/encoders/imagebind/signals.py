@@ -34,6 +34,7 @@ class SignalConfig:
     name: str
     """The modality's name in YAML, in topics and in the weights' keys: lower case, digits and underscores."""
     channels: int
+    """Numbers of one sample."""
     rate_hz: float
     """Samples per second of the model's input; any sensor's rate is resampled to it."""
     length_s: float
@@ -41,8 +42,11 @@ class SignalConfig:
     kernel: int = 8
     """Consecutive samples that make one token."""
     embed_dim: int = 128
+    """Width of the branch."""
     num_blocks: int = 3
+    """Transformer blocks."""
     num_heads: int = 4
+    """Attention heads; divides the width."""
     mean: tuple[float, ...] = ()
     """Subtracted from each channel after `detrend`; empty: zeros."""
     std: tuple[float, ...] = ()

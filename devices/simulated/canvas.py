@@ -363,25 +363,24 @@ class Canvas:
 
 def _fixed(pixels: list[Pixel], left: int = 0, top: int = 0) -> NDArray[np.int32]:
     """Pixel positions from (left, top) as OpenCV's fixed point numbers."""
-    far = _FAR_PIXEL
-    return np.array(
-        [
-            (round((min(max(u, -far), far) - left) * _SUBPIXEL), round((min(max(v, -far), far) - top) * _SUBPIXEL))
-            for u, v in pixels
-        ],
-        np.int32,
-    )
+    numbers = np.array(pixels)
+    if left or top:
+        numbers -= (left, top)
+    numbers *= _SUBPIXEL
+    fixed: NDArray[np.int32] = np.rint(numbers).astype(np.int32)
+    return fixed
 
 
 def _strip(ends: tuple[tuple[float, float, float, float], ...], p: float, q: float) -> list[Pixel]:
     """Four corners between `p` and `q` times the sideways steps at both ends, each (u, v, step u, step v)."""
     (au, av, asu, asv), (bu, bv, bsu, bsv) = ends
-    return [
+    corners = (
         (au + p * asu, av + p * asv),
         (bu + p * bsu, bv + p * bsv),
         (bu + q * bsu, bv + q * bsv),
         (au + q * asu, av + q * asv),
-    ]
+    )
+    return [(min(max(u, -_FAR_PIXEL), _FAR_PIXEL), min(max(v, -_FAR_PIXEL), _FAR_PIXEL)) for u, v in corners]
 
 
 def _area(pixels: list[Pixel]) -> float:

@@ -98,13 +98,11 @@ class View:
         wide, high = self._wide, self._high
         any_out, all_out = 0, 31
         for x, y, z in corners:
-            code = (
-                (x < NEAR_M)
-                | (y > wide * x) << 1
-                | (-y > wide * x) << 2
-                | (z > high * x) << 3
-                | (-z > high * x) << 4
-            )  # fmt: skip
+            a, b = wide * x, high * x
+            if x >= NEAR_M and -a <= y <= a and -b <= z <= b:
+                all_out = 0
+                continue
+            code = (x < NEAR_M) | (y > a) << 1 | (-y > a) << 2 | (z > b) << 3 | (-z > b) << 4
             any_out |= code
             all_out &= code
         if all_out:

@@ -1,146 +1,186 @@
-"""Running on a beach: sand, surf on one side, the tracks ahead, dunes or a pier."""
+"""Running on a beach: sand, surf on one side, parasols, dunes or a pier, the arms that swing with the steps."""
 
 from __future__ import annotations
 
 import math
 
-from devices.simulated.canvas import Canvas
+from devices.simulated.canvas import Canvas, Point
 from devices.simulated.stages.base import Stage
+from devices.simulated.stages.hands import arm, skin_of, sleeve_of
+from devices.simulated.stages.nature import Clouds, ahead, birds, stroller
 from devices.simulated.world import Colour, Scene
 
 __all__ = ["BeachRun"]
+
+_SANDS: tuple[Colour, ...] = ((216, 192, 144), (202, 178, 130), (222, 206, 172))
+_WATERS: tuple[Colour, ...] = ((40, 120, 160), (60, 140, 150), (70, 110, 140))
+_PARASOLS: tuple[Colour, ...] = ((220, 60, 50), (50, 110, 190), (245, 200, 60), (70, 160, 120))
+_FOAM: Colour = (244, 248, 250)
+_KNOTS_M = (0.3, 1.5, 3.0, 5.0, 8.0, 13.0, 22.0, 40.0, 90.0)
+"""Where the edge of the water bends, ahead."""
 
 
 class BeachRun(Stage):
     """The sea lies on one side, its waves run up the sand and back."""
 
-    gaze = (0.0, -0.12)
+    gaze = (0.0, -0.2)
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         rng = scene.rng("beach")
         self.sea = 1.0 if rng.random() < 0.5 else -1.0
-        self.edge = float(rng.uniform(1.2, 2.6))
-        self.sand: Colour = [(226, 202, 156), (212, 188, 140), (236, 222, 190)][int(rng.integers(3))]
-        self.water: Colour = [(40, 120, 160), (60, 140, 150), (70, 110, 140)][int(rng.integers(3))]
-        self.stones = rng.uniform(size=(18, 4))
-        self.dunes = [
-            (float(rng.uniform(-3, 40)), float(rng.uniform(2, 5)), float(rng.uniform(5, 12))) for _ in range(8)
-        ]
-        self.gulls = rng.uniform(size=(5, 4))
-        self.towel_x, self.towel_y = float(rng.uniform(4, 30)), float(rng.uniform(1.2, 2.2))
+        self.edge = float(rng.uniform(0.9, 2.0))
+        self.sand = _SANDS[int(rng.integers(len(_SANDS)))]
+        self.water = _WATERS[int(rng.integers(len(_WATERS)))]
+        self.shells = rng.uniform(size=(12, 4))
+        self.dunes = rng.uniform(size=(6, 4))
+        self.gulls = rng.uniform(size=(int(rng.integers(1, 5)), 4))
+        self.guests = rng.uniform(size=(int(rng.integers(2, 5)), 5))
         self.swell_s, self.swell = float(rng.uniform(5, 9)), float(rng.uniform())
-        self.runner = bool(rng.random() < 0.4)
+        self.height = float(rng.uniform(0.3, 0.7))
+        self.runner = float(rng.uniform(0.1, 0.9)) if rng.random() < 0.5 else 0.0
+        self.boat = rng.uniform(size=3)
+        self.clouds = Clouds(scene)
+        self.skin, self.sleeve = skin_of(scene), sleeve_of(scene)
+        self.bare = bool(rng.random() < 0.6)
 
     def draw(self, canvas: Canvas, age_s: float) -> None:
-        s, k, sea, done = self.scene, self.scene.air_k, self.sea, self.scene.travel_m(age_s)
+        s, k, done = self.scene, self.scene.air_k, self.scene.travel_m(age_s)
         canvas.sky(*s.light.sky, k)
         if s.light_name != "at noon":
-            canvas.ring((300, sea * 90, 30), 12, (255, 236, 190), k - 5, normal=(1, 0, 0), emits=True)
-            canvas.glow((300, sea * 90, 30), 70, (255, 200, 120), 0.4)
+            low = 18 if s.light_name == "at dusk" else 55
+            sun = (300.0, self.sea * (40 + 60 * float(self.boat[2])), low)
+            canvas.ring(sun, 11, (255, 238, 190), k + 60, normal=(1, 0, 0), emits=True)
+            canvas.glow(sun, 80, (255, 200, 120), 0.5)
+        self.clouds.draw(canvas)
         hot = k + 1.6 * s.light.sun_k
-        canvas.slab(0.0, (0.2, 150), (-150, 150), self.sand, hot)
-        self._sea(canvas, age_s, k)
-        self._land(canvas, done, k)
-        for row in self.stones:
-            x = (row[0] * 14 - done) % 14 + 0.6
-            y = -sea * (row[1] * 4.5 - 0.8)
-            canvas.ring((x, y, 0.01), 0.03 + 0.07 * row[2], (150 + 60 * row[3], 140, 120), hot, squash=0.7, corners=8)
-        for i in range(10):
-            # The tracks of somebody who ran here before.
-            x = (i * 0.75 - done) % 7.5 + 0.5
-            y = -sea * 0.35 + (0.13 if i % 2 else -0.13)
-            canvas.ring((x, y, 0.004), 0.12, (176, 150, 108), hot - 1, squash=0.4, corners=10)
-        x = (self.towel_x - done) % 34 + 0.8
-        y = -sea * self.towel_y
-        canvas.slab(0.02, (x, x + 1.7), (min(y, y - sea * 0.8), max(y, y - sea * 0.8)), s.colour, hot + 2)
-        canvas.slab(0.024, (x + 0.3, x + 0.5), (min(y, y - sea * 0.8), max(y, y - sea * 0.8)), (240, 240, 240), hot + 2)
+        canvas.slab(0.0, (0.2, 200), (-200, 200), self.sand, hot)
+        self._sea(canvas, age_s)
+        self._land(canvas, done, hot)
+        self._strand(canvas, age_s, done, hot)
         if self.runner:
-            stride = math.sin(math.pi * s.beat(age_s))
-            rx, ry = 5.0 * s.distance, -sea * 0.5
-            for side in (-1.0, 1.0):
-                canvas.rod(
-                    (rx, ry + 0.09 * side, 0.85),
-                    (rx + 0.3 * stride * side, ry + 0.09 * side, 0.05),
-                    0.07,
-                    (60, 60, 90),
-                    303.0,
-                )
-                canvas.rod(
-                    (rx, ry + 0.2 * side, 1.35),
-                    (rx - 0.25 * stride * side, ry + 0.26 * side, 1.0),
-                    0.045,
-                    (205, 150, 120),
-                    305.0,
-                )
-            canvas.rod((rx, ry, 0.9), (rx, ry, 1.4), 0.17, (220, 70, 60), 304.0)
-            canvas.ball((rx, ry, 1.65), 0.11, (80, 54, 38), 304.0)
-        for row in self.gulls:
-            gx, gy, gz = 10 + 15 * row[0], (row[1] - 0.5) * 24 + age_s * (row[3] - 0.5), 3.5 + 4 * row[2]
-            flap = 0.3 * math.sin(2 * math.pi * (1.5 * age_s + row[3]))
-            for side in (-1.0, 1.0):
-                canvas.rod(
-                    (gx, gy, gz), (gx, gy + 0.6 * side, gz + 0.2 + flap), 0.06, (245, 245, 245), k + 6, radius_b=0.02
-                )
+            x = 4.5 * s.distance + 0.5 * math.sin(0.7 * age_s)
+            stroller(canvas, x, -self.sea * 0.5, self.runner, 0.5 * s.beat(age_s) + 0.3, k + 4)
+        birds(canvas, self.gulls, age_s)
+        self._arms(canvas, age_s)
 
-    def _sea(self, canvas: Canvas, age_s: float, k: float) -> None:
-        sea, cool = self.sea, k - 5
-        reach = 0.55 * math.sin(2 * math.pi * (age_s / self.swell_s + self.swell))
-        edge = self.edge + reach
-        canvas.slab(0.002, (0.2, 150), (min(sea * (edge - 0.7), sea * 150), max(sea * (edge - 0.7), sea * 150)),
-                    (150, 128, 96), cool + 3)  # fmt: skip
-        canvas.slab(0.004, (0.2, 300), (min(sea * edge, sea * 400), max(sea * edge, sea * 400)), self.water, cool)
-        for i in range(5):
-            along = (i + age_s / self.swell_s) % 5.0
-            y = edge + (5.0 - along) ** 1.7
-            wide = 0.12 + 0.1 * y
-            corners = []
-            for x in (0.3, 1.2, 3, 7, 15, 40):
-                wave = 0.2 * math.sin(0.9 * x + 2 * i) + 0.15 * math.sin(0.31 * x + i)
-                corners.append((x, y + wave))
-            outline = [(x, sea * v, 0.01) for x, v in corners] + [
-                (x, sea * (v + wide), 0.01) for x, v in reversed(corners)
-            ]
-            canvas.polygon(outline, (240, 246, 248), cool + 0.5)
-        canvas.wall((260, sea * 3), (260, sea * 400), (0, 1.5), tuple_of(self.water, 0.8), cool)
+    def _sea(self, canvas: Canvas, age_s: float) -> None:
+        sea, cool = self.sea, self.scene.air_k - 5
+        beat = age_s / self.swell_s + self.swell
+        reach = self.edge - 0.45 * math.sin(2 * math.pi * beat)
 
-    def _land(self, canvas: Canvas, done: float, k: float) -> None:
-        s, sea = self.scene, self.sea
+        def line(off: float, wave: float, z: float) -> list[Point]:
+            return [(x, sea * (off + 0.16 * math.sin(0.8 * x + wave) + 0.1 * math.sin(0.27 * x + 2 * wave)), z)
+                    for x in _KNOTS_M]  # fmt: skip
+
+        far = [(90.0, sea * 300, 0.004), (0.3, sea * 300, 0.004)]
+        wet: Colour = (self.sand[0] * 0.72, self.sand[1] * 0.72, self.sand[2] * 0.74)
+        canvas.polygon(line(self.edge - 0.75, 1.0, 0.002) + far, wet, cool + 3)
+        canvas.slab(
+            0.003, (90, 400), (min(sea * self.edge, sea * 600), max(sea * self.edge, sea * 600)), self.water, cool
+        )
+        canvas.polygon(line(reach, 1.0, 0.004) + far, self.water, cool)
+        canvas.polygon(line(reach, 1.0, 0.006) + line(reach + 0.4, 1.6, 0.006)[::-1], _FOAM, cool + 0.5)
+        x, tone = 150.0, (246, 246, 244)
+        y = sea * (30 + 90 * float(self.boat[0]))
+        canvas.polygon([(x, y - 4, 1.2), (x, y + 4, 1.2), (x, y + 3, 0), (x, y - 3, 0)], (150, 60, 50), cool + 6)
+        canvas.polygon([(x, y - 0.4, 1.6), (x, y - 0.4, 13), (x, y + 4, 1.8)], tone, cool + 5)
+        # Breakers come in from afar and rise; the swell lifts them by its own beat.
+        for i in range(5, -1, -1):
+            share = (i + 1 - beat % 1.0) / 6
+            off = self.edge + 0.7 + 16 * share**1.6
+            tall = self.height * (1.0 - 0.75 * share)
+            front, crest = line(off, 1.7 * i, 0.01), line(off + 0.5 + share, 1.7 * i + 0.3, tall)
+            back = line(off + 2.2 + 2 * share, 1.7 * i + 0.3, 0.01)
+            dark: Colour = (self.water[0] * 0.8, self.water[1] * 0.86, self.water[2] * 0.9)
+            canvas.polygon(crest + back[::-1], dark, cool)
+            canvas.polygon(front + crest[::-1], self.water, cool, shade=1.2)
+            mid = line(off + 0.38 + 0.75 * share, 1.7 * i + 0.25, 0.76 * tall)
+            canvas.polygon(mid + crest[::-1], _FOAM, cool + 0.5)
+            if share < 0.5:
+                canvas.polygon(front + line(off + 0.18, 1.7 * i + 0.5, 0.02)[::-1], _FOAM, cool + 0.5)
+
+    def _land(self, canvas: Canvas, done: float, hot: float) -> None:
+        s, sea, k = self.scene, self.sea, self.scene.air_k
         if s.place == "below the dunes":
-            for start, height, half in sorted(self.dunes, reverse=True):
-                x = (start - done) % 43 + 1.5
-                y = -sea * 7
-                canvas.polygon([(x - half * 0.5, y, 0), (x, y - sea, height * 0.7), (x + half * 0.4, y - sea, height * 0.75), (x + half, y, 0)],
-                               tuple_of(self.sand, 0.9), k + 2 * s.light.sun_k)  # fmt: skip
+            for start, tall, wide, tuft in sorted(self.dunes.tolist(), key=lambda d: -ahead(48 * d[0], done, -4, 48)):
+                x = ahead(48 * start, done, -4.0, 48.0)
+                y, height, half = -sea * (3.2 + 1.5 * wide), 2.2 + 2.6 * tall, 4.0 + 3 * wide
+                top = [(x - 0.3 * half, y - sea * 2.5, height), (x + 0.4 * half, y - sea * 2.5, height * 0.9)]
+                canvas.polygon([(x - half, y, 0), *top, (x + half, y, 0)], self.sand, hot + 2, shade=0.9)
+                canvas.polygon([(x - half, y, 0), top[0], (x - half, y - sea * 3, 0)], self.sand, hot, shade=0.72)
                 for j in range(4):
-                    canvas.rod(
-                        (x + 0.5 * j, y - sea * 0.9, height * 0.68),
-                        (x + 0.6 * j, y - sea * 0.9, height * 0.68 + 0.5),
-                        0.04,
-                        (120, 140, 70),
-                        k,
-                    )
+                    at = x + half * (0.22 * j - 0.3)
+                    canvas.rod((at, y - sea * 2.4, height * 0.9), (at + 0.25 * (tuft - 0.5), y - sea * 2.3, height + 0.5),
+                               0.1, (116, 134, 66), k, radius_b=0.02)  # fmt: skip
             return
-        canvas.wall((130, -sea * 2), (130, -sea * 150), (0, 7), (110, 130, 90), k)
-        if s.place == "beside the pier":
-            for i in range(8, -1, -1):
-                y = sea * (1.5 + 2.2 * i)
-                for x in (16.0, 18.5):
-                    canvas.rod((x - done * 0.4, y, 0), (x - done * 0.4, y, 2.6), 0.16, (104, 84, 66), k)
-            x = 16.0 - done * 0.4
-            canvas.polygon(
-                [
-                    (x - 0.5, sea * 0.5, 2.6),
-                    (x - 0.5, sea * 30, 2.6),
-                    (x - 0.5, sea * 30, 2.9),
-                    (x - 0.5, sea * 0.5, 2.9),
-                ],
-                (140, 112, 84),
-                k + 3,
+        canvas.wall((140, -sea * 6), (140, -sea * 250), (0, 9), (104, 128, 92), k)
+        if s.place != "beside the pier":
+            return
+        x, wood = 38.0 - 0.8 * done, (112, 90, 70)
+        if x < 3:
+            x += 60
+        for i in range(9, -1, -1):
+            y = sea * (2.6 * i - 2.0)
+            for post in (x + 2.4, x):
+                canvas.rod((post, y, 0), (post, y, 2.9), 0.17, wood, k + 1)
+            canvas.rod((x, y, 0.3), (x, y + sea * 2.4, 2.6), 0.06, wood, k + 1)
+        a, b = sorted((-sea * 3.5, sea * 40))
+        canvas.slab(2.9, (x - 0.3, x + 2.7), (a, b), (96, 78, 62), k + 2)
+        canvas.wall((x - 0.3, a), (x - 0.3, b), (2.8, 3.15), (150, 122, 94), k + 3)
+        canvas.wall((x - 0.25, a), (x - 0.25, b), (3.85, 3.95), (150, 122, 94), k + 3)
+        canvas.box((x + 1.2, sea * 14, 4.4), (2.2, 4.0, 2.4), (196, 86, 66), k + 3)
+        canvas.polygon([(x - 0.1, sea * 11.5, 5.6), (x - 0.1, sea * 16.5, 5.6), (x - 0.1, sea * 14, 7.2)],
+                       (110, 60, 54), k + 3)  # fmt: skip
+
+    def _strand(self, canvas: Canvas, age_s: float, done: float, hot: float) -> None:
+        s, sea = self.scene, self.sea
+        for x_share, across, size, tone in self.shells:
+            x, y = ahead(14 * x_share, done, 0.5, 14.0), -sea * (across * 5.0 - 0.8)
+            canvas.ring((x, y, 0.01), 0.03 + 0.06 * size, (150 + 60 * tone, 140, 120), hot, squash=0.7, corners=7)
+        dent: Colour = (self.sand[0] * 0.8, self.sand[1] * 0.79, self.sand[2] * 0.77)
+        for i in range(8):
+            # The tracks of somebody who ran here before.
+            x = ahead(0.95 * i, done, 0.6, 7.6)
+            canvas.ring(
+                (x, -sea * 0.3 + (0.13 if i % 2 else -0.13), 0.004), 0.14, dent, hot - 1, squash=0.45, corners=9
             )
-            canvas.box((x + 1.2, sea * 12, 4.0), (2.0, 4.0, 2.2), (200, 90, 70), k + 3)
+        things = [(ahead(34 * (i + g[0]) / len(self.guests), done, 1.0, 34.0), i) for i, g in enumerate(self.guests)]
+        for x, i in sorted(things, reverse=True):
+            _, across, tone, size, look = self.guests[i].tolist()
+            y = -sea * (1.5 + 1.6 * across)
+            if canvas.sees((x + 1, y, 0.8), 2.2):
+                self._towel(canvas, x, y, s.colour if i == 0 else _PARASOLS[int(tone * 4)], look, hot)
+                if i % 2 or i == 0:
+                    shade = _PARASOLS[(int(tone * 4) + 1) % 4]
+                    self._parasol(canvas, (x + 1.2, y - sea * 1.6, 1.9 + 0.4 * size), shade, hot)
 
+    def _towel(self, canvas: Canvas, x: float, y: float, tone: Colour, look: float, hot: float) -> None:
+        canvas.slab(0.02, (x, x + 1.8), (y - 0.45, y + 0.45), tone, hot + 2)
+        for stripe in (0.25, 1.4):
+            canvas.slab(0.024, (x + stripe, x + stripe + 0.14), (y - 0.45, y + 0.45), (244, 244, 240), hot + 2)
+        if look > 0.45:
+            skin = (214, 160, 124) if look < 0.75 else (130, 88, 62)
+            for side in (-0.1, 0.1):
+                canvas.rod((x + 0.15, y + side, 0.1), (x + 0.85, y + side, 0.13), 0.07, skin, 307.0)
+            canvas.rod((x + 0.85, y, 0.14), (x + 1.3, y, 0.14), 0.16, (60, 80, 140), 304.0)
+            canvas.ball((x + 1.58, y, 0.14), 0.11, (70, 48, 34), 305.0)
 
-def tuple_of(colour: Colour, factor: float) -> Colour:
-    """A colour, darker or brighter."""
-    return colour[0] * factor, colour[1] * factor, colour[2] * factor
+    def _parasol(self, canvas: Canvas, top: Point, tone: Colour, hot: float) -> None:
+        x, y, z = top
+        canvas.ring((x, y, 0.005), 1.0, self.sand, hot - 6, shade=0.7, corners=12)
+        canvas.rod((x, y, 0), top, 0.03, (236, 236, 230), hot - 3)
+        for i in range(6):
+            a, b = 2 * math.pi * (i + 0.5) / 6, 2 * math.pi * (i + 1.5) / 6
+            rim = [(x + 1.1 * math.cos(t), y + 1.1 * math.sin(t), z - 0.45) for t in (a, b)]
+            canvas.polygon([top, *rim], tone if i % 2 else (246, 246, 242), hot + 3, shade=0.92)
+
+    def _arms(self, canvas: Canvas, age_s: float) -> None:
+        s = self.scene
+        sleeve = self.skin if self.bare else self.sleeve
+        for side in (-1.0, 1.0):
+            # Each arm swings once in two steps, against the other.
+            swing = math.sin(math.pi * s.beat(age_s)) * side * min(s.vigour, 1.1)
+            hand = (0.46 + 0.12 * swing, side * (0.2 - 0.07 * swing), s.eye_m - 0.42 + 0.14 * swing)
+            elbow = (0.2 + 0.1 * swing, side * 0.32, s.eye_m - 0.56 + 0.02 * swing)
+            arm(canvas, elbow, hand, self.skin, sleeve, fist=True)

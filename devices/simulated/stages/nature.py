@@ -24,7 +24,7 @@ _SKINS: tuple[Colour, ...] = ((230, 188, 158), (190, 140, 104), (112, 76, 54))
 
 
 def ahead(start_m: float, gone_m: float, near_m: float, span_m: float) -> float:
-    """Where a thing stands that was `start_m` ahead, `gone_m` later: passed at `near_m`, it comes again beyond it all."""
+    """Where a thing that was `start_m` ahead stands after `gone_m`: passed at `near_m`, it comes again far away."""
     return near_m + (start_m - near_m - gone_m) % span_m
 
 
@@ -93,7 +93,7 @@ def birds(canvas: Canvas, places: np.ndarray, age_s: float) -> None:
 
 
 def stroller(canvas: Canvas, x: float, y: float, look: float, step: float, k: float) -> None:
-    """A person on foot, seen from behind or the front; `look` in 0 to 1 dresses them, `step` is the turn of their gait."""
+    """A person on foot, from behind; `look` in 0 to 1 dresses them, `step` counts the turns of their gait."""
     if not canvas.sees((x, y, 0.9), 1.0):
         return
     pick = int(look * 997)

@@ -18,15 +18,15 @@ _WALLS: tuple[Colour, ...] = (
     (232, 228, 220),
 )
 _SHOPS: tuple[Colour, ...] = ((170, 40, 50), (40, 90, 150), (40, 120, 80), (220, 150, 40))
-_AWNING_TEXTURES: dict[tuple[int, bool, bool], Texture] = {}
+_FRONTS: dict[tuple[int, bool, bool], Texture] = {}
 
 
 def facade_texture(kind: int, shop: bool, lit: bool) -> Texture:
     """Front of a house of two storeys, 4 windows wide; temperatures are kelvin above the wall's."""
     key = (kind % 12, shop, lit)
-    if key not in _AWNING_TEXTURES:
-        _AWNING_TEXTURES[key] = _front(*key)
-    return _AWNING_TEXTURES[key]
+    if key not in _FRONTS:
+        _FRONTS[key] = _front(*key)
+    return _FRONTS[key]
 
 
 def _front(kind: int, shop: bool, lit: bool) -> Texture:
@@ -77,7 +77,8 @@ def facade(canvas: Canvas, x0: float, x1: float, y: float, look: np.ndarray, k: 
     canvas.wall((x0, y), (x0, y + side * 6), (0, height), wall, k, shade=0.7)
     roof: Colour = ((150, 70, 54), (92, 92, 100), (120, 84, 60))[int(look[2] * 3)]
     canvas.polygon([(x0 - 0.2, y - 0.2 * side, height), (x1 + 0.2, y - 0.2 * side, height),
-                    (x1 + 0.2, y + 3 * side, height + 2.2), (x0 - 0.2, y + 3 * side, height + 2.2)], roof, k + 2)  # fmt: skip
+                    (x1 + 0.2, y + 3 * side, height + 2.2), (x0 - 0.2, y + 3 * side, height + 2.2)],
+                   roof, k + 2)  # fmt: skip
     if side > 0:
         canvas.panel((x0, y, 0), (x1 - x0, 0, 0), (0, 0, height), texture, k, shade=0.9)
     else:
@@ -94,42 +95,43 @@ def car(canvas: Canvas, x: float, y: float, tone: Colour, k: float, *, warm: flo
     glass: Colour = (70, 88, 104)
     inner = -1.0 if y > 0 else 1.0
     canvas.slab(0.012, (x - 0.1, x + 4.3), (y - half, y + half), (40, 40, 42), k + 0.3 * warm)
-    # The side that looks towards the wearer, the roof and glass, then the nearer end.
-    for wx in (x + 3.3, x + 0.85):
-        canvas.ring((wx, y + inner * half * 1.01, 0.32), 0.33, dark, k + 0.6 * warm, normal=(0, 1, 0), corners=14)
+    near = x < 16
     canvas.box((x + 2.1, y, (low + high) / 2), (4.2, 2 * half, high - low), tone, k + (0.5 * warm if towards else 2))
     for wx in (x + 3.3, x + 0.85):
-        canvas.ring((wx, y + inner * half * 1.01, 0.33), 0.31, dark, k + 0.7 * warm, normal=(0, 1, 0), corners=14)
-        canvas.ring(
-            (wx, y + inner * half * 1.02, 0.33), 0.17, (170, 172, 176), k + 0.5 * warm, normal=(0, 1, 0), corners=10
-        )
+        canvas.ring((wx, y + inner * half * 1.01, 0.33), 0.32, dark, k + 0.7 * warm, normal=(0, 1, 0),
+                    corners=14 if near else 7)  # fmt: skip
+        if near:
+            canvas.ring((wx, y + inner * half * 1.02, 0.33), 0.17, (170, 172, 176), k + 0.5 * warm, normal=(0, 1, 0),
+                        corners=10)  # fmt: skip
     a, b = (x + 1.0, x + 3.6) if towards else (x + 0.5, x + 2.9)
     top, slim = 1.42, half * 0.78
     ya, yt = y + inner * half * 0.97, y + inner * slim
     canvas.polygon([(a, ya, high), (b, ya, high), (b - 0.45, yt, top), (a + 0.45, yt, top)], glass, k + 1, shade=0.8)
-    canvas.rod(((a + b) / 2, ya, high), ((a + b) / 2, yt, top), 0.05, tone, k + 2)
+    if near:
+        canvas.rod(((a + b) / 2, ya, high), ((a + b) / 2, yt, top), 0.05, tone, k + 2)
     canvas.polygon([(a + 0.45, y - slim, top), (b - 0.45, y - slim, top), (b - 0.45, y + slim, top),
                     (a + 0.45, y + slim, top)], tone, k + 1)  # fmt: skip
     canvas.polygon([(a, y - half * 0.97, high), (a, y + half * 0.97, high), (a + 0.45, y + slim, top + 0.02),
                     (a + 0.45, y - slim, top + 0.02)], tone, k + 1, shade=0.8)  # fmt: skip
-    canvas.polygon([(a, y - half * 0.85, high + 0.02), (a, y + half * 0.85, high + 0.02),
-                    (a + 0.41, y + slim * 0.88, top - 0.05), (a + 0.41, y - slim * 0.88, top - 0.05)], glass, k + 1)  # fmt: skip
+    pane = [(a, y - half * 0.85, high + 0.02), (a, y + half * 0.85, high + 0.02),
+            (a + 0.41, y + slim * 0.88, top - 0.05), (a + 0.41, y - slim * 0.88, top - 0.05)]  # fmt: skip
+    canvas.polygon(pane, glass, k + 1)
     if towards:
-        canvas.polygon([(x, y - half, high), (x, y + half, high), (a, y + half, high + 0.08), (a, y - half, high + 0.08)],
-                       tone, k + warm, shade=1.1)  # fmt: skip
+        bonnet = [(x, y - half, high), (x, y + half, high), (a, y + half, high + 0.08), (a, y - half, high + 0.08)]
+        canvas.polygon(bonnet, tone, k + warm, shade=1.1)
     for side in (-1.0, 1.0):
-        canvas.wall(
-            (x - 0.01, y + side * half * 0.45), (x - 0.01, y + side * half * 0.98), (0.02, 0.3), dark, k + 0.6 * warm
-        )
+        if near:
+            a, b = y + side * half * 0.45, y + side * half * 0.98
+            canvas.wall((x - 0.01, a), (x - 0.01, b), (0.02, 0.3), dark, k + 0.6 * warm)
         lamp: Colour = (255, 250, 220) if towards else ((255, 40, 30) if lamps else (150, 20, 20))
         place = (x - 0.01, y + side * half * 0.78, 0.66)
-        canvas.ring(place, 0.13, lamp, k + (12 if towards else 3), normal=(1, 0, 0), squash=0.7, corners=10,
-                    emits=towards or lamps)  # fmt: skip
-        if lamps or towards:
+        canvas.ring(place, 0.13, lamp, k + (12 if towards else 3), normal=(1, 0, 0), squash=0.7,
+                    corners=10 if near else 5, emits=towards or lamps)  # fmt: skip
+        if (lamps or towards) and x < 40:
             canvas.glow(place, 0.4, lamp, 0.45)
-    canvas.wall((x - 0.012, y - 0.26), (x - 0.012, y + 0.26), (0.42, 0.54), (240, 240, 235), k + 2)
     canvas.wall((x - 0.011, y - half), (x - 0.011, y + half), (low, 0.4), dark, k + 0.3 * warm)
-    if not towards and warm > 8:
+    canvas.wall((x - 0.012, y - 0.26), (x - 0.012, y + 0.26), (0.42, 0.54), (240, 240, 235), k + 2)
+    if near and not towards and warm > 8:
         canvas.ball((x - 0.02, y + 0.5, 0.26), 0.05, (60, 56, 54), k + 3 * warm)
 
 

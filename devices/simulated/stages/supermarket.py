@@ -115,12 +115,12 @@ class Supermarket(Stage):
         canvas.rod((far, -w, high), (far, w, high), 0.016, s.colour, k)
         bar = s.eye_m - 0.54
         canvas.rod((0.64, -w - 0.03, bar), (0.64, w + 0.03, bar), 0.026, s.colour, k + 1)
-        for side in (-1.0, 1.0):
-            canvas.rod((0.64, side * (w + 0.02), bar), (near, side * w * 1.05, high), 0.014, wire, k)
+        for hand in (-1.0, 1.0):
+            canvas.rod((0.64, hand * (w + 0.02), bar), (near, hand * w * 1.05, high), 0.014, wire, k)
             arm(
                 canvas,
-                (0.2, 0.34 * side, bar - 0.08),
-                (0.64, 0.19 * side, bar + 0.02),
+                (0.2, 0.34 * hand, bar - 0.08),
+                (0.64, 0.19 * hand, bar + 0.02),
                 self.skin,
                 self.sleeve,
                 fist=True,

@@ -138,8 +138,8 @@ def _table(table: Mapping[tuple[str, str], Measured]) -> str:
     names = list(dict.fromkeys(query for query, _ in table))
     lines = [
         "Recall@1: of what a query (row) finds first among all windows (column) of all *other* worlds, the share that",
-        "shows the scenario of the query; the motion group where one side is the IMU (*). **Bold** pairs were never trained",
-        "together. Chance in brackets.\n",
+        "shows the scenario of the query; the motion group where one side is the IMU (*). **Bold** pairs were never",
+        "trained together. Chance in brackets.\n",
         "| query \\ gallery | " + " | ".join(names) + " |",
         "|---|" + "---|" * len(names),
     ]
@@ -159,7 +159,8 @@ def _arithmetic(found: Mapping[str, Measured]) -> str:
         "Half the vector of a picture of scenario A plus half that of a sound of scenario B, for all ordered pairs of\n"
         "scenarios; the gallery holds pictures in which both happen side by side, and pictures of one. Pictures with\n"
         f"both win {found['above']} of the comparisons with pictures of A or B alone\n"
-        f"(chance {found['above'].chance:.0%}); the first of all pictures shows both in {found['first']} of the queries (chance {found['first'].chance:.1%}).\n"
+        f"(chance {found['above'].chance:.0%}); the first of all pictures shows both in {found['first']} of the queries\n"
+        f"(chance {found['first'].chance:.1%}).\n"
     )
 
 

@@ -235,3 +235,12 @@ def test_frames_are_picked_by_time_not_by_number():
 def test_the_mask_marks_what_is_missing():
     mask = missing_mask([Gap(T0 + 500 * MS, T0 + S)], T0, T0 + 2 * S, 8)
     assert mask.tolist() == [False, False, True, True, False, False, False, False]
+
+
+def test_a_slow_sensors_step_is_bridged_where_it_is_told_to_be():
+    t_ns = np.arange(0, 10, dtype=np.int64) * 500_000_000
+    values = (t_ns / 1e9)[:, None]
+    held = resample_imu(values, t_ns, 0, 4_000_000_000, 40)
+    bridged = resample_imu(values, t_ns, 0, 4_000_000_000, 40, bridge_ns=1_250_000_000)
+    assert np.abs(bridged[:, 0] - np.arange(40) / 10).max() < 1e-6
+    assert np.abs(held[:, 0] - np.arange(40) / 10).max() > 0.15

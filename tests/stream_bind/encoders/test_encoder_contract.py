@@ -10,18 +10,21 @@ import pytest
 
 from stream_bind.encoders.base import ClipMaker, ClipSpec, Encoder
 from stream_bind.errors import ConfigError, EncoderError
-from stream_bind.messages import IMU_AXES, MODALITIES, StreamSpec, Window
+from stream_bind.messages import IMU_AXES, StreamSpec, Window
 from stream_bind.registry import ENCODERS
 
-SMALLEST = {"imagebind": {"model": "imagebind", "weights": "random", "size": "small"}}
-"""A configuration of each encoder type that needs no files."""
-SENSED = [(name, m) for name in SMALLEST for m in MODALITIES if m in ENCODERS.get(name).modalities and m != "text"]
+EMG = {"name": "emg", "channels": 3, "rate_hz": 100, "length_s": 2, "unit": "mV", "axes": ["a", "b", "c"]}
+SMALLEST = {"imagebind": {"model": "imagebind", "weights": "random", "size": "small", "signals": [EMG]}}
+"""A configuration of each encoder type that needs no files; one with a sensor type of its own."""
 SECOND = 1_000_000_000
-RATES_HZ = {"vision": 10.0, "depth": 10.0, "thermal": 9.0, "audio": 48000.0, "imu": 200.0}
+RATES_HZ = {"vision": 10.0, "depth": 10.0, "thermal": 9.0, "audio": 48000.0, "imu": 200.0, "emg": 250.0}
 
 
 def config_of(name: str):
     return ENCODERS.get(name).config.model_validate(SMALLEST[name])
+
+
+SENSED = [(name, m) for name in SMALLEST for m in ENCODERS.get(name).cls.modalities(config_of(name)) if m != "text"]
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +44,9 @@ def stream_of(modality: str) -> StreamSpec:
         "thermal": ((120, 160), "float32", "K"),
         "audio": ((2,), "float32", "full_scale"),
         "imu": ((6,), "float32", "si"),
+        "emg": ((3,), "float32", "mV"),
     }[modality]
-    axes = IMU_AXES if modality == "imu" else ()
+    axes = {"imu": IMU_AXES, "emg": ("c", "b", "a")}.get(modality, ())
     return StreamSpec(f"{modality}0", modality, RATES_HZ[modality], shape, dtype, unit, axes)
 
 

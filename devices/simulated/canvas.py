@@ -152,12 +152,20 @@ class Canvas:
         if length > 1e-6:
             su, sv = (av - bv) / length, (bu - au) / length
             ends = ((au, av, su * wide_a, sv * wide_a), (bu, bv, su * wide_b, sv * wide_b))
-            self._paint(_strip(ends, 1.0, -1.0), value)
+            strip = _strip(ends, 1.0, -1.0)
+            if self.kind == "depth" and not 0.9 < line[0][0] / line[1][0] < 1.1:
+                near = [max(point[0] - 0.6 * radius, NEAR_M) for point in line]
+                self._fill(
+                    self._lifted(strip, [near[0], near[1], near[1], near[0]]), colour, temperature_k, shade, emits
+                )
+            else:
+                self._paint(strip, value)
             if self.kind == "colour" and reach > 4.0:
                 self._paint(_strip(ends, 0.1, -0.65), self._ink(colour, 1.12 * shade, emits))
-        for u, v, width in ((au, av, wide_a), (bu, bv, wide_b)):
+        for u, v, width, point in ((au, av, wide_a, line[0]), (bu, bv, wide_b, line[1])):
             if width > 1.0:
-                self._circle((u, v), width, value)
+                at_end = max(point[0] - 0.6 * radius, NEAR_M) if self.kind == "depth" else value
+                self._circle((u, v), width, at_end)
 
     def ring(self, centre: Point, radius: float, colour: Colour, temperature_k: float, *, normal: Point = (0, 0, 1),
              squash: float = 1.0, shade: float = 1.0, emits: bool = False, corners: int = 20) -> None:  # fmt: skip
@@ -305,6 +313,11 @@ class Canvas:
         inverse = np.maximum(np.add.outer(v.astype(np.float32), u.astype(np.float32)), np.float32(1e-4))
         target = self.image[top:bottom, left:right]
         np.divide(np.float32(1.0), inverse, out=target, where=self._masked(pixels, bounds).view(np.bool_))
+
+    def _lifted(self, pixels: list[Pixel], ranges_m: list[float]) -> list[Point]:
+        """The points at `ranges_m` that are seen at `pixels`."""
+        f, cx, cy = self._f, self.view.cx, self.view.cy
+        return [(x, (cx - u) * x / f, (cy - v) * x / f) for (u, v), x in zip(pixels, ranges_m, strict=True)]
 
     def _masked(self, pixels: list[Pixel], bounds: tuple[int, int, int, int]) -> NDArray[np.uint8]:
         """1 where the polygon is, for the part of the picture within `bounds`."""

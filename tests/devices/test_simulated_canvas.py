@@ -87,6 +87,16 @@ def test_the_lens_sits_beside_the_eyes(scene: Scene) -> None:
     np.testing.assert_allclose(canvas.image, 1.5, rtol=1e-3)
 
 
+def test_a_long_rods_range_grows_along_it(scene: Scene) -> None:
+    canvas = _begun("depth", scene)
+    eye = scene.eye_m
+    canvas.rod((1.0, 0.5, eye - 0.3), (6.0, 0.5, eye - 0.3), 0.03, _WHITE, 300.0)
+    for far in (1.5, 3.0, 5.0):
+        place = canvas.pixel((far, 0.5, eye - 0.3))
+        assert place is not None
+        assert canvas.image[round(place[1]), round(place[0])] == pytest.approx(far, rel=0.06)
+
+
 def _paint(canvas: Canvas, body: str, eye: float) -> None:
     if body == "wall":
         canvas.wall((4.0, -0.4), (4.0, 0.9), (eye - 0.2, eye + 0.8), _WHITE, _HOT_K)

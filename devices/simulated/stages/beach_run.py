@@ -111,8 +111,8 @@ class BeachRun(Stage):
                 canvas.polygon([(x - half, y, 0), top[0], (x - half, y - sea * 3, 0)], self.sand, hot, shade=0.72)
                 for j in range(4):
                     at = x + half * (0.22 * j - 0.3)
-                    canvas.rod((at, y - sea * 2.4, height * 0.9), (at + 0.25 * (tuft - 0.5), y - sea * 2.3, height + 0.5),
-                               0.1, (116, 134, 66), k, radius_b=0.02)  # fmt: skip
+                    tip = (at + 0.25 * (tuft - 0.5), y - sea * 2.3, height + 0.5)
+                    canvas.rod((at, y - sea * 2.4, height * 0.9), tip, 0.1, (116, 134, 66), k, radius_b=0.02)
             return
         canvas.wall((140, -sea * 6), (140, -sea * 250), (0, 9), (104, 128, 92), k)
         if s.place != "beside the pier":

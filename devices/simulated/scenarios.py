@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["GROUPS", "LABELS", "SCENARIOS", "Scenario", "scenario_named"]
+__all__ = ["FELT", "GROUPS", "LABELS", "SCENARIOS", "Scenario", "scenario_named"]
 
 Range = tuple[float, float]
 
@@ -238,6 +238,8 @@ SCENARIOS: tuple[Scenario, ...] = (
 
 GROUPS: tuple[str, ...] = tuple(dict.fromkeys(scenario.group for scenario in SCENARIOS))
 """The eleven motion groups."""
+FELT = frozenset({"imu", "barometer", "emg"})
+"""Modalities that feel the wearer and cannot be asked to tell more than the motion group."""
 LABELS: tuple[str, ...] = tuple(scenario.label for scenario in SCENARIOS)
 """One caption a scenario, in the order of SCENARIOS."""
 

@@ -18,7 +18,9 @@ from stream_bind.errors import ConfigError, StreamBindError
 
 if TYPE_CHECKING:
     from actors.supervise import RunResult, Snapshot, Supervisor
+    from stream_bind.cli.labelling import Caption, Labelling
     from stream_bind.config.schema import RigConfig
+    from stream_bind.messages import Embedding, Event
 
 __all__ = ["run", "run_command"]
 
@@ -96,6 +98,7 @@ def run_command(
 ) -> None:
     """Read sensors, cut windows, embed them, publish the vectors; Ctrl-C drains, a second one kills."""
     from stream_bind.cli.durations import parse_duration
+    from stream_bind.cli.labelling import Labelling
     from stream_bind.cli.view import RunView, account_table
     from stream_bind.config import load_config
 
@@ -113,10 +116,12 @@ def run_command(
     interrupts = _Interrupts()
     with ExitStack() as stack:
         stack.enter_context(interrupts)
-        view = stack.enter_context(RunView(rig.rig, live=False if show_vectors else None))
-        if show_vectors:
-            rig, endpoint = _printable(rig)
-            stack.enter_context(_Printer(endpoint, interrupts.stop))
+        labelling = Labelling.of(rig, swapped)
+        view = stack.enter_context(RunView(rig.rig, live=False if show_vectors else None, labelling=labelling))
+        # Whoever waits for a subscriber does not mean this process.
+        if show_vectors or (labelling and not rig.publish.wait_for_subscriber_s):
+            rig, endpoint = _reachable(rig)
+            stack.enter_context(_Listener(endpoint, labelling, interrupts.stop if show_vectors else None))
         result = run(
             rig,
             simulate=swapped,
@@ -126,7 +131,9 @@ def run_command(
             on_poll=view,
             on_start=interrupts.attach,
         )
-    print(account_table(result), file=sys.stderr)
+    for text in (account_table(result), labelling.summary()):
+        if text:
+            print(text, file=sys.stderr)
     if interrupts.count:
         raise typer.Exit(130)
     if strict and result.dropped:
@@ -172,17 +179,18 @@ class _Interrupts:
             self._supervisor.request_stop()
 
 
-class _Printer:
-    """A real subscriber in a thread of this process, which prints what it gets on stdout."""
+class _Listener:
+    """A real subscriber in a thread of this process, which captions what it gets and, if asked to, prints it."""
 
-    def __init__(self, endpoint: str, gone: Callable[[], None]) -> None:
-        """gone: called when nobody reads stdout any more."""
+    def __init__(self, endpoint: str, labelling: Labelling, reader_gone: Callable[[], None] | None) -> None:
+        """reader_gone: called when nobody reads stdout any more; None prints nothing."""
         self._endpoint = endpoint
-        self._gone = gone
+        self._labelling = labelling
+        self._reader_gone = reader_gone
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="print", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="listen", daemon=True)
 
-    def __enter__(self) -> _Printer:
+    def __enter__(self) -> _Listener:
         self._thread.start()
         return self
 
@@ -191,23 +199,36 @@ class _Printer:
         self._thread.join(3.0)
 
     def _run(self) -> None:
-        from stream_bind.cli.line import message_line
+        from stream_bind.messages import Embedding
         from stream_bind.wire.subscriber import Subscriber
 
         try:
             with Subscriber(self._endpoint, topics=("emb/",)) as subscriber:
                 # The run has ended before its last vectors are printed.
                 while (message := subscriber.recv(0.2)) is not None or not self._stop.is_set():
-                    if message is not None:
-                        print(message_line(message), flush=True)
+                    if message is None:
+                        continue
+                    caption = self._labelling.add(message) if isinstance(message, Embedding) else None
+                    if self._reader_gone is not None:
+                        self._print(message, caption)
         except BrokenPipeError:  # head, less
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            self._gone()
+            if self._reader_gone is not None:
+                self._reader_gone()
         except StreamBindError as error:
-            print(f"stream-bind: --print: {error}", file=sys.stderr)
+            print(f"stream-bind: cannot listen to the run: {error}", file=sys.stderr)
+
+    def _print(self, message: Embedding | Event, caption: Caption | None) -> None:
+        from stream_bind.cli.labelling import marked
+        from stream_bind.cli.line import message_line
+
+        line = message_line(message)
+        if caption is not None:
+            line += f"  {marked(caption, self._labelling.tally(message.stream, message.encoder))}"
+        print(line, flush=True)
 
 
-def _printable(config: RigConfig) -> tuple[RigConfig, str]:
+def _reachable(config: RigConfig) -> tuple[RigConfig, str]:
     """The config with a port instead of `*`, and where a subscriber on this machine finds it."""
     from actors.transport import free_port
 

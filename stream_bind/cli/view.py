@@ -16,15 +16,20 @@ from rich.text import Text
 
 from actors.order import Account
 from actors.supervise import RunResult, Snapshot
+from stream_bind.cli.labelling import Labelling, short
 
 __all__ = ["RunView", "account_table"]
 
 COLUMNS = (
     "stream", "modality", "samples/s", "coverage", "p50 ms", "p99 ms", "queue", "drops", "events", "vectors", "per s",
+    "caption", "right",
 )  # fmt: skip
 WIDE = 90
 """Terminal columns from which on all of them are shown."""
 ONLY_WIDE = {"modality", "p99 ms", "events"}
+LABELLED = {"caption", "right"}
+"""Columns for models that bring captions; in their favour others stand back."""
+NOT_BESIDE_CAPTIONS = {"modality", "p99 ms", "events", "per s"}
 LINE_INTERVAL_S = 5.0
 """Without a terminal: seconds between status lines."""
 
@@ -52,7 +57,8 @@ class _Rates:
 class RunView:
     """Shows snapshots on stderr. Use as a context manager; call it with each snapshot."""
 
-    def __init__(self, rig: str, *, live: bool | None = None) -> None:
+    def __init__(self, rig: str, *, live: bool | None = None, labelling: Labelling | None = None) -> None:
+        self._labelling = labelling or None
         self._console = Console(stderr=True)
         self._rig = rig
         self._rates = _Rates()
@@ -117,6 +123,9 @@ class RunView:
     def _table(self, snapshot: Snapshot, rows: list[dict[str, Any]]) -> Table:
         encoder = ", ".join(_encoder_state(e) for e in snapshot.encoders)
         troubles = "\n".join(_troubles(rows))
+        scene = self._labelling.scene() if self._labelling is not None else ""
+        if scene:
+            encoder = f"scene: {scene}\n{encoder}"
         listening = snapshot.publisher.get("subscribers", 0)
         elapsed_s = time.monotonic() - self._started_s
         where = snapshot.publisher.get("endpoint", "starting")
@@ -131,10 +140,11 @@ class RunView:
             collapse_padding=True,
             pad_edge=False,
         )
-        shown = [name for name in COLUMNS if self._console.width >= WIDE or name not in ONLY_WIDE]
+        shown = [name for name in COLUMNS if name not in self._hidden()]
         for name in shown:
             folds = {"overflow": "fold", "min_width": 8} if name == "stream" else {"no_wrap": True}
-            justify = "left" if name in {"stream", "modality"} else "right"
+            folds = {"overflow": "ellipsis", "no_wrap": True, "max_width": 34} if name == "caption" else folds
+            justify = "left" if name in {"stream", "modality", "caption"} else "right"
             table.add_column(name, justify=justify, **folds)  # type: ignore[arg-type]
         for row in rows:
             low = row["coverage"] < 0.99
@@ -151,9 +161,32 @@ class RunView:
                 "events": str(row["events"]),
                 "vectors": Text(str(row["vectors"]), style="" if row["trained"] else "dim"),
                 "per s": _number(row["vectors_hz"], "{:.1f}"),
+                **self._captioned(row),
             }
             table.add_row(*(cells[name] for name in shown))
         return table
+
+    def _told(self, row: Mapping[str, Any]) -> str:
+        """Behind a status line's figures: the last caption and how often it has been right."""
+        tally = self._labelling.tally(row["stream"], row["encoder"]) if self._labelling is not None else None
+        if tally is None or tally.last is None:
+            return ""
+        return f' "{short(tally.last.text)}"' + (f" {tally.share} right" if tally.judged else "")
+
+    def _hidden(self) -> set[str]:
+        """Columns that this terminal has no room for, or this run no use."""
+        width = self._console.width
+        if self._labelling is None:
+            return LABELLED | (ONLY_WIDE if width < WIDE else set())
+        hidden = NOT_BESIDE_CAPTIONS if width < WIDE + 40 else set()
+        return hidden | ({"p50 ms", "queue"} if width < WIDE else set())
+
+    def _captioned(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        tally = self._labelling.tally(row["stream"], row["encoder"]) if self._labelling is not None else None
+        if tally is None or tally.last is None:
+            return {"caption": "", "right": "–"}
+        style = {True: "green", False: "red", None: ""}[tally.last.right]
+        return {"caption": Text(short(tally.last.text), style=style), "right": tally.share}
 
     def _line(self, snapshot: Snapshot, rows: list[dict[str, Any]]) -> str:
         elapsed_s = time.monotonic() - self._started_s
@@ -164,6 +197,7 @@ class RunView:
             + f" {r['coverage']:.0%}"
             + (f" {r['p50_s'] * 1e3:.1f} ms" if r["p50_s"] is not None else "")
             + (f" {r['lost']} dropped" if r["lost"] else "")
+            + self._told(r)
             for r in rows
         ]
         untrained = any(not r["trained"] for r in rows)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.simulated import SimulatedConfig
-from devices.simulated.scenarios import GROUPS, LABELS, SCENARIOS
+from devices.simulated.scenarios import FELT, GROUPS, LABELS, SCENARIOS
 from devices.simulated.world import scene_of
 from stream_bind.encoders.base import ClipMaker, Encoder
 from stream_bind.retrieval import LabelSet, bootstrap, combine, confusion
@@ -27,8 +27,6 @@ __all__ = ["Measured", "arithmetic", "embedded", "retrieval_table", "speed", "ze
 
 Vectors = NDArray[np.float32]
 GROUP_OF = {scenario.label: scenario.group for scenario in SCENARIOS}
-FELT = frozenset({"imu"})
-"""Modalities that tell groups of scenarios apart, not scenarios."""
 
 
 @dataclass(frozen=True, slots=True)

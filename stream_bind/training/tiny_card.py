@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from devices.simulated.scenarios import GROUPS, LABELS, SCENARIOS
+from devices.simulated.scenarios import FELT, GROUPS, LABELS, SCENARIOS
 from stream_bind.retrieval.figures import confusion_figure, retrieval_figure, table_figure
 from stream_bind.training.pairs import Pairs
-from stream_bind.training.scorecard import FELT, Measured, Seen
+from stream_bind.training.scorecard import Measured, Seen
 
 __all__ = ["card", "figures"]
 
@@ -159,7 +159,8 @@ def _arithmetic(found: Mapping[str, Measured]) -> str:
         "Half the vector of a picture of scenario A plus half that of a sound of scenario B, for all ordered pairs of\n"
         "scenarios; the gallery holds pictures in which both happen side by side, and pictures of one. Pictures with\n"
         f"both win {found['above']} of the comparisons with pictures of A or B alone\n"
-        f"(chance {found['above'].chance:.0%}); the first of all pictures shows both in {found['first']} of the queries\n"
+        f"(chance {found['above'].chance:.0%}); the first of all pictures shows both in\n"
+        f"{found['first']} of the queries\n"
         f"(chance {found['first'].chance:.1%}).\n"
     )
 

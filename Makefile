@@ -1,4 +1,4 @@
-# make setup | run | test | lint | clean
+# make setup | run | test | lint | clean | imagebind-tiny
 # Anything pip reads from the environment works here: PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS, ...
 
 DURATION ?= 30s
@@ -14,7 +14,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: setup run test lint clean
+.PHONY: setup run test lint clean imagebind-tiny
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -36,6 +36,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Trains the model in stream_bind/encoders/imagebind/tiny anew: corpora, five stages, evaluation, model card.
+imagebind-tiny: setup
+	$(BIN)/python -m stream_bind.training.tiny
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

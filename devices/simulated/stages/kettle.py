@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from devices.simulated.canvas import Canvas
 from devices.simulated.stages.base import Stage
@@ -94,7 +95,7 @@ class Kettle(Stage):
             (x, y + r * 1.05 * math.cos(t), z + 0.15 * size + r * 1.25 * math.sin(t))
             for t in (0.15, 0.7, 1.25, 1.9, 2.45, 3.0)
         ]
-        for a, b in zip(ring, ring[1:], strict=False):
+        for a, b in pairwise(ring):
             canvas.rod(a, b, 0.012, (34, 32, 34), k + 14)
         vigour = 0.35 + 0.065 * age_s
         tip_y, tip_z = y + spout * r * 1.95, z + 0.2 * size

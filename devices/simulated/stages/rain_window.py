@@ -96,7 +96,8 @@ class RainWindow(Stage):
             canvas.rod((x - 0.12, y, z + 0.02), (x - 0.12, y, z + 0.12), 0.055, (176, 96, 62), k - 1, radius_b=0.065)
             for i in range(6):
                 turn = i * 1.05
-                canvas.rod((x - 0.12, y, z + 0.14), (x - 0.14, y + 0.14 * math.cos(turn), z + 0.22 + 0.1 * math.sin(turn)),
+                tip = (x - 0.14, y + 0.14 * math.cos(turn), z + 0.22 + 0.1 * math.sin(turn))
+                canvas.rod((x - 0.12, y, z + 0.14), tip,
                            0.016, (70, 132, 66), k - 2, radius_b=0.006)  # fmt: skip
         if not self.lean:
             for side in (-1, 1):

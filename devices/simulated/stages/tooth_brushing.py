@@ -6,7 +6,7 @@ import math
 
 from devices.simulated.canvas import Canvas
 from devices.simulated.stages.base import Stage
-from devices.simulated.stages.hands import SKIN_K, arm, skin_of, sleeve_of
+from devices.simulated.stages.hands import arm, skin_of, sleeve_of
 from devices.simulated.world import Colour, Scene
 
 __all__ = ["ToothBrushing"]

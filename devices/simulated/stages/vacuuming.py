@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from devices.simulated.canvas import Canvas
 from devices.simulated.stages.base import Stage
@@ -55,7 +56,7 @@ class Vacuuming(Stage):
         hand = (0.42 + 0.22 * out, 0.14 * side + 0.3 * y, 0.95)
         joint = (reach - 0.05, y, 0.08)
         bends = [body, (0.8, 0.5 * side, 0.5), (0.5, 0.3 * side, 0.8), hand]
-        for a, b in zip(bends, bends[1:], strict=False):
+        for a, b in pairwise(bends):
             canvas.rod(a, b, 0.024, (66, 66, 70), k + 5)
         canvas.box((reach, y, 0.05), (0.13, 0.34, 0.08), s.colour, k + 3)
         canvas.box((reach + 0.05, y, 0.03), (0.04, 0.36, 0.05), (44, 44, 48), k + 2)

@@ -33,7 +33,7 @@ class WashingUp(Stage):
         self.skin, self.sleeve = skin_of(scene), sleeve_of(scene)
 
     def draw(self, canvas: Canvas, age_s: float) -> None:
-        s, k, x = self.scene, self.scene.air_k, self.far
+        k, x = self.scene.air_k, self.far
         top, back = 0.9, self.far + 0.42
         self._wall(canvas, back)
         canvas.slab(top, (0.12, back), (-1.6, 1.6), self.top, k)
@@ -79,7 +79,8 @@ class WashingUp(Stage):
         for i in range(5):
             out = (age_s * 2.2 + i / 5) % 1.0
             angle = i * 2.4
-            canvas.ball((x + 0.05 + 0.1 * out * math.cos(angle), 0.1 * out * math.sin(angle), top + 0.07 + 0.04 * out * (1 - out)),
+            up = top + 0.07 + 0.04 * out * (1 - out)
+            canvas.ball((x + 0.05 + 0.1 * out * math.cos(angle), 0.1 * out * math.sin(angle), up),
                         0.007, (230, 242, 250), self.hot_k)  # fmt: skip
         canvas.veil((x, 0, top + 0.2), 0.2, (245, 245, 248), 0.2, self.hot_k - 8)
         arm(

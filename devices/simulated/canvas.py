@@ -244,8 +244,8 @@ class Canvas:
         part, fall = self._falloff(u, v, r)
         if part is not None:
             target = self.image[part]
-            light = fall[:, :, None] * (np.asarray(colour) * strength)
-            target[...] = np.minimum(target + light, 255).astype(np.uint8)
+            table = np.clip(np.outer(np.arange(256) / 255, np.asarray(colour) * strength), 0, 255).astype(np.uint8)
+            cv2.add(target, table[(fall * 255).astype(np.uint8)], dst=target)
 
     def veil(
         self, centre: Point, radius: float, colour: Colour, opacity: float, temperature_k: float | None = None

@@ -6,10 +6,13 @@ import math
 
 from devices.simulated.canvas import Canvas
 from devices.simulated.stages.base import Stage
-from devices.simulated.stages.hands import arm, skin_of, sleeve_of
-from devices.simulated.world import Scene
+from devices.simulated.stages.hands import SKIN_K, arm, skin_of, sleeve_of
+from devices.simulated.stages.nature import Clouds
+from devices.simulated.world import Colour, Scene
 
 __all__ = ["Rowing"]
+
+_WATERS: dict[str, Colour] = {"on a lake": (62, 112, 140), "on a river": (86, 110, 92), "in a harbour": (58, 96, 112)}
 
 
 class Rowing(Stage):
@@ -30,23 +33,36 @@ class Rowing(Stage):
         self.length = float(rng.uniform(1.7, 2.3)) * scene.distance
         self.reeds = rng.uniform(size=(12, 2))
         self.skin, self.sleeve = skin_of(scene), sleeve_of(scene)
-        self.cargo = int(rng.integers(3))
+        self.cargo = int(rng.integers(4))
+        self.guest = float(rng.uniform())
+        self.clouds = Clouds(scene)
 
     def draw(self, canvas: Canvas, age_s: float) -> None:
         s, k = self.scene, self.scene.air_k
         canvas.sky(*s.light.sky, k)
         water = k - 3
-        canvas.slab(-0.25, (0.3, 200), (-200, 200), (62, 112, 140) if s.place != "on a river" else (86, 110, 92), water)
+        self.clouds.draw(canvas)
+        tone = _WATERS[s.place]
+        canvas.slab(-0.25, (0.3, 200), (-200, 200), tone, water)
         self._shore(canvas, age_s)
         travelled = s.travel_m(age_s)
-        for row in self.waves:
-            x = 2.0 + (row[0] * 24 + travelled) % 24.0
-            y, half = (row[1] - 0.5) * 18, 0.3 + 0.6 * row[2]
-            bob = 0.02 * math.sin(age_s * 2 + 6 * row[2])
-            canvas.slab(-0.24 + bob, (x, x + 0.08 + 0.02 * x), (y - half, y + half), (190, 212, 222), water)
-        for i in range(6):
-            x = self.length + 0.3 + (i * 1.1 + travelled) % 6.6
-            canvas.slab(-0.235, (x, x + 0.2), (-0.25 - 0.1 * x, 0.25 + 0.1 * x), (215, 228, 232), water)
+        light = s.light.sky[1]
+        foam: Colour = (0.4 * light[0] + 130, 0.4 * light[1] + 136, 0.4 * light[2] + 140)
+        for start, across, wide in self.waves.tolist():
+            x = 2.0 + (start * 24 + travelled) % 24.0
+            y, half = (across - 0.5) * 18, 0.2 + 0.04 * x + 0.5 * wide
+            bob = 0.02 * math.sin(age_s * 2 + 6 * wide)
+            canvas.slab(-0.24 + bob, (x, x + 0.05 + 0.015 * x), (y - half, y + half), foam, water)
+        for side in (-1.0, 1.0):
+            # The wake spreads from the stern; the oars leave a swirl at every stroke.
+            a, b, z = self.length, self.length + 9.0, -0.235
+            wake = [(a, side * 0.25, z), (b, side * 2.2, z), (b, side * 2.5, z), (a, side * 0.35, z)]
+            canvas.polygon(wake, foam, water, shade=0.9)
+            for beat_s in s.beats_s(max(age_s - 7.0, -3.0), age_s):
+                gone = s.speed_mps * (age_s - float(beat_s))
+                size = 0.22 + 0.08 * gone
+                canvas.ring((0.9 + gone, side * 1.9, z), size, foam, water, shade=0.95, corners=12)
+                canvas.ring((0.9 + gone, side * 1.9, z + 0.002), 0.6 * size, tone, water, corners=10)
         self._boat(canvas)
         self._oars(canvas, age_s)
 
@@ -106,10 +122,31 @@ class Rowing(Stage):
             canvas.rod((end * 0.7, side * half * 0.9, rim), (end, side * half * 0.45, rim), 0.03, wood, k + 2)
         canvas.wall((end, -half * 0.45), (end, half * 0.45), (-0.1, rim), colour, k + 2)
         canvas.slab(rim - 0.06, (end - 0.35, end - 0.02), (-half * 0.55, half * 0.55), wood, k + 2)
-        if self.cargo:
+        if self.cargo == 3:
+            self._passenger(canvas, end - 0.2, rim - 0.06)
+        elif self.cargo:
             canvas.box(
                 (end - 0.2, 0.05, rim + 0.08), (0.2, 0.3, 0.2), [(70, 110, 70), (200, 90, 40)][self.cargo - 1], k + 1
             )
+
+    def _passenger(self, canvas: Canvas, x: float, z: float) -> None:
+        """Somebody who sits in the stern and looks at the wearer."""
+        k, tone = self.scene.air_k, self.guest
+        coat: Colour = (200 - 120 * tone, 80 + 60 * tone, 60 + 110 * tone)
+        skin: Colour = (222 - 90 * tone, 172 - 80 * tone, 138 - 70 * tone)
+        canvas.rod((x, 0.0, z + 0.12), (x, 0.0, z + 0.48), 0.17, coat, k + 0.4 * (SKIN_K - k), radius_b=0.2)
+        for side in (-1.0, 1.0):
+            knee = (x - 0.36, 0.1 * side, z + 0.06)
+            canvas.rod((x, 0.1 * side, z + 0.06), knee, 0.085, (60, 64, 84), k + 0.4 * (SKIN_K - k))
+            canvas.rod(knee, (x - 0.42, 0.1 * side, -0.06), 0.07, (60, 64, 84), k + 0.3 * (SKIN_K - k))
+            canvas.rod(
+                (x, 0.22 * side, z + 0.46), (x - 0.14, 0.3 * side, z + 0.12), 0.055, coat, k + 0.4 * (SKIN_K - k)
+            )
+            canvas.ball((x - 0.2, 0.28 * side, z + 0.1), 0.045, skin, SKIN_K)
+        canvas.ball((x + 0.05, 0.0, z + 0.82), 0.115, (70 - 40 * tone, 50 - 26 * tone, 36), SKIN_K - 5)
+        canvas.ball((x, 0.0, z + 0.76), 0.108, skin, SKIN_K)
+        for side in (-0.04, 0.04):
+            canvas.ball((x - 0.11, side, z + 0.77), 0.014, (30, 26, 26), SKIN_K)
 
     def _oars(self, canvas: Canvas, age_s: float) -> None:
         k, half, turns = self.scene.air_k, self.half, self.scene.beat(age_s) % 1.0

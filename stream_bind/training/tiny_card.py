@@ -57,7 +57,10 @@ def figures(scores: Mapping[str, Any], encoder: Any, pairs: Pairs, seen: Mapping
     panels: dict[str, tuple[Any, Sequence[str]]] = {
         m: (found["confusion"], names) for m, found in scores["zero_shot"].items() if m not in FELT
     }
-    panels |= {f"{m}, by motion group": (scores["zero_shot"][m]["group_confusion"], GROUPS) for m in FELT}
+    panels |= {
+        f"{m}, by motion group": (scores["zero_shot"][m]["group_confusion"], GROUPS)
+        for m in FELT & set(scores["zero_shot"])
+    }
     confusion_figure(panels, output / "confusion.png")
     modalities = list(dict.fromkeys(query for query, _ in scores["table"]))
     values = np.array([[scores["table"][q, g].mean for g in modalities] for q in modalities])

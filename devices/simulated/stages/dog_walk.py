@@ -35,7 +35,7 @@ class DogWalk(Stage):
         self.far = 2.1 * scene.distance
         self.side = float(rng.uniform(-0.3, 0.3))
         self.yaw = float(rng.uniform(-0.75, 0.75))
-        self.size = float(rng.uniform(0.8, 1.2))
+        self.size = float(rng.uniform(0.9, 1.3))
         self.slim = float(rng.uniform(0.8, 1.15))
         self.floppy = bool(rng.random() < 0.5)
         self.white = bool(rng.random() < 0.5)

@@ -369,9 +369,13 @@ class Canvas:
         return max(range_m - 0.6 * radius, NEAR_M) if self.kind == "depth" else temperature_k
 
     def _ink(self, colour: Colour, shade: float, emits: bool) -> Colour:
-        gain = self._glare if emits else self._gain
-        red, green, blue = (min(max(c * g * shade, 0.0), 255.0) for c, g in zip(colour, gain, strict=True))
-        return red, green, blue
+        red, green, blue = colour
+        r, g, b = self._glare if emits else self._gain
+        return (
+            min(max(red * r * shade, 0.0), 255.0),
+            min(max(green * g * shade, 0.0), 255.0),
+            min(max(blue * b * shade, 0.0), 255.0),
+        )
 
 
 def _fixed(pixels: list[Pixel], left: int = 0, top: int = 0) -> NDArray[np.int32]:

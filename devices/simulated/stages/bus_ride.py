@@ -63,7 +63,7 @@ class BusRide(Stage):
                 y = off + 0.3 * self.side
                 canvas.rod((x + 0.2, y, 0), (x + 0.2, y, 2.14), 0.02, self.pole, k)
                 canvas.box((x + 0.18, y, 1.25), (0.05, 0.05, 0.09), (200, 40, 40), k + 1)
-            for strap in range(2):
+            for strap in range(2 if row < 2 else 1):
                 self._strap(canvas, x + 0.4 * strap, off - 0.3 * self.side, age_s + strap)
             for seat, y in enumerate((-0.95, -0.52, 0.52, 0.95)):
                 self._seat(canvas, x, y + off, row, seat, age_s)
@@ -123,12 +123,17 @@ class BusRide(Stage):
             canvas.rod((x + 0.12, y, 0.75), (x + 0.12, y, top - 0.22), 0.19, _COATS[int(coat * 5)], k + 6)
             canvas.ball((x + 0.14, y + turn, top), 0.105, _SKINS[int(skin * 3)], SKIN_K)
             canvas.ball((x + 0.11, y + turn, top + 0.03), 0.105, _HAIR[int(hair * 5)], SKIN_K - 4)
+        warm = k + (3 if taken else 0)
+        if row > 2:
+            # So far off a back is a rectangle.
+            canvas.wall((x, y - 0.19), (x, y + 0.19), (0.6, 1.11), colour, warm, shade=0.74)
+            return
         low = 0.4 if row < 2 else 0.6
-        canvas.box((x, y, (1.11 + low) / 2), (0.09, 0.39, 1.11 - low), colour, k + (3 if taken else 0))
-        if self.striped and row < 3:
+        canvas.box((x, y, (1.11 + low) / 2), (0.09, 0.39, 1.11 - low), colour, warm)
+        if self.striped:
             for stripe in (-0.1, 0.1):
                 canvas.wall((x - 0.046, y + stripe - 0.03), (x - 0.046, y + stripe + 0.03), (low, 1.08), colour,
-                            k + (3 if taken else 0), shade=0.62)  # fmt: skip
+                            warm, shade=0.62)  # fmt: skip
         canvas.rod((x - 0.02, y - 0.15, 1.1), (x - 0.02, y + 0.15, 1.1), 0.018, (50, 50, 54), k)
 
     def _outside(self, canvas: Canvas, left: float, right: float, age_s: float) -> None:

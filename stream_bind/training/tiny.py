@@ -60,7 +60,8 @@ minutes. The vocabulary's size is added once it has been learned."""
 PREPROCESSING: dict[str, Any] = {
     # 60 px of disparity are 0.65 m with a Kinect's optics; the reference's 0.0418 and 0.0295 are those of whole rooms.
     "depth": {"mean": 0.2, "std": 0.25},
-    "thermal": {"range_k": (263.15, 333.15), "mean": 0.35, "std": 0.2},
+    # Each picture over its own range, as thermal cameras with an 8-bit output do: a stairwell spans 2 K, a fire 800.
+    "thermal": {"range_k": "frame", "mean": 0.3, "std": 0.25},
     # What is left of gravity is the yardstick by which the stem's norm, which removes scale, knows weak motion from
     # strong: with all of it weak motion would drown, with none of it noise would look like running.
     "imu": {"mean": (0.0, 0.0, 8.0, 0.0, 0.0, 0.0), "std": (3.0, 3.0, 3.0, 0.6, 0.6, 0.6)},
@@ -92,18 +93,24 @@ def settings(architecture: dict[str, Any] | None = None) -> Any:
 
 
 def build_pairs(
-    directory: Path, seeds: Sequence[int], turns: int = 1, per_scene: int = 3, processes: int = 2
+    directory: Path,
+    seeds: Sequence[int],
+    turns: int = 1,
+    per_scene: int = 3,
+    processes: int = 2,
+    company: bool = False,
 ) -> list[Path]:
     """Write the moments of these worlds below `directory`, in parallel; what is already there is kept.
 
-    Returns the directories that make one corpus, in order. 48 moments a turn of a world; about 0.5 MB each.
+    Returns the directories that make one corpus, in order. 48 moments a turn of a world, or 56 with company; about
+    0.5 MB each.
     """
     shares = [list(seeds[i::processes]) for i in range(processes)]
     paths = [directory / str(i) for i in range(processes)]
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes) as pool:
         jobs = [
-            pool.apply_async(_write_share, (path, share, turns, per_scene))
+            pool.apply_async(_write_share, (path, share, turns, per_scene, company))
             for path, share in zip(paths, shares, strict=True)
         ]
         for job in jobs:
@@ -111,22 +118,22 @@ def build_pairs(
     return paths
 
 
-def _write_share(path: Path, seeds: Sequence[int], turns: int, per_scene: int) -> None:
+def _write_share(path: Path, seeds: Sequence[int], turns: int, per_scene: int, company: bool) -> None:
     import cv2
 
     from stream_bind.encoders.imagebind import ImageBindEncoder
     from stream_bind.training.pairs import PairWriter
-    from stream_bind.training.world_pairs import world_moments
+    from stream_bind.training.world_pairs import moments_per_turn, world_moments
 
     cv2.setNumThreads(1)
     config = settings()
     makers = {modality: ImageBindEncoder.clip_maker(config, modality) for modality in SENSED}
-    per_seed = turns * 16 * per_scene
+    per_seed = turns * moments_per_turn(per_scene, company)
     with PairWriter(path, {modality: maker.spec for modality, maker in makers.items()}) as writer:
         # A scene has `per_scene` moments and none is ever left out, so whole seeds can be skipped by counting.
         done = writer.n_moments // per_seed
         skip = writer.n_moments - done * per_seed
-        for moment, clips in world_moments(seeds[done:], makers, turns, per_scene):
+        for moment, clips in world_moments(seeds[done:], makers, turns, per_scene, company):
             if skip:
                 skip -= 1
                 continue
@@ -146,7 +153,7 @@ def train(work: Path, n_seeds: int = len(TRAIN_SEEDS), watch: Any = None) -> tup
     from stream_bind.training.trainer import Trainer, fresh_branches
 
     started_s = time.monotonic()
-    pairs = Pairs.open(build_pairs(work / "train", TRAIN_SEEDS[:n_seeds]))
+    pairs = Pairs.open(build_pairs(work / "train", TRAIN_SEEDS[:n_seeds], company=True))
     validation = Pairs.open(build_pairs(work / "validation", VALIDATION_SEEDS))
     report: dict[str, Any] = {"corpus_s": round(time.monotonic() - started_s), "stages": {}}
     log.info("%d moments in %d s", len(pairs), report["corpus_s"])

@@ -18,14 +18,14 @@ from devices.simulated import SimulatedConfig
 from devices.simulated.captions import N_VARIANTS, caption
 from devices.simulated.device import sampler_of
 from devices.simulated.grid import SampleGrid
-from devices.simulated.scenarios import SCENARIOS
+from devices.simulated.scenarios import FELT, SCENARIOS
 from devices.simulated.world import SCENE_NS, Scene, scene_of
 from stream_bind.encoders.base import ClipMaker
 from stream_bind.errors import ClipError
 from stream_bind.messages import ClockInfo, IntArray, StreamSpec, Window
 from stream_bind.training.pairs import Moment
 
-__all__ = ["LARGE", "WorldSensor", "scene_moments", "world_moments"]
+__all__ = ["LARGE", "WorldSensor", "company_moment", "moments_per_turn", "scene_moments", "world_moments"]
 
 HOP_NS = 500_000_000
 FIRST_TURN = 11_000_000
@@ -33,6 +33,9 @@ FIRST_TURN = 11_000_000
 so the numbers do not matter, but those of live runs should be others."""
 NARROW_TURN_SHARE = 0.5
 """Share of the turns seen by small pictures (the simulated sensors' defaults); the rest as in configs/headset.yaml."""
+COMPANY = 500_000
+"""Added to a seed to get the world beside it, far from the seeds of any corpus."""
+_AND = ("{a} and {b}", "{a}, {b}", "{a} beside {b}", "{a} while there is {b}")
 LARGE: Mapping[str, dict[str, Any]] = {
     "vision": {"width": 640, "height": 480},
     "depth": {"width": 640, "height": 480},
@@ -132,21 +135,58 @@ def scene_moments(
                 group=scene.scenario.group,
                 captions=tuple(dict.fromkeys(captions)),
             )
-            clips = {}
-            for modality, sensor in inside.items():
-                # A depth picture may have too few measured pixels, as outdoors.
-                with contextlib.suppress(ClipError):
-                    clips[modality] = sensor.clip(t_end_ns)
-            yield moment, clips
+            yield moment, _clips(inside, t_end_ns)
+
+
+def _clips(sensors: Mapping[str, WorldSensor], t_end_ns: int) -> dict[str, Any]:
+    clips = {}
+    for modality, sensor in sensors.items():
+        # A depth picture may have too few measured pixels, as outdoors.
+        with contextlib.suppress(ClipError):
+            clips[modality] = sensor.clip(t_end_ns)
+    return clips
+
+
+def moments_per_turn(per_scene: int, company: bool) -> int:
+    """How many moments `world_moments` takes from one turn of one world."""
+    return len(SCENARIOS) * per_scene + (len(SCENARIOS) // 2 if company else 0)
+
+
+def company_moment(scene: Scene, sensors: Mapping[str, WorldSensor], end_s: float) -> tuple[Moment, dict[str, Any]]:
+    """A moment of two things at once: what `scene` shows and sounds like, beside a scene of another world.
+
+    No label, for it has two; and no motion, for the wearer does but one of them.
+    """
+    other = scene_of(scene.seed + COMPANY, scene.index)
+    t_end_ns = scene.begin_ns + round(end_s * 1e9)
+    both = {
+        modality: WorldSensor(sensor.config, sensor.maker, other.seed)
+        for modality, sensor in sensors.items()
+        if modality not in FELT
+    }
+    pairs = ((caption(scene, i), caption(other, i + 5)) for i in range(N_VARIANTS))
+    captions = [words for i, (a, b) in enumerate(pairs) for words in (_AND[i % len(_AND)].format(a=a, b=b),)]
+    moment = Moment(
+        source=f"world:{scene.seed}",
+        t_start_ns=t_end_ns - max(s.length_ns for s in both.values()),
+        t_end_ns=t_end_ns,
+        captions=tuple(dict.fromkeys(captions)),
+    )
+    return moment, _clips(both, t_end_ns)
 
 
 def world_moments(
-    seeds: Sequence[int], makers: Mapping[str, ClipMaker], turns: int = 1, per_scene: int = 3
+    seeds: Sequence[int],
+    makers: Mapping[str, ClipMaker],
+    turns: int = 1,
+    per_scene: int = 3,
+    company: bool = False,
 ) -> Iterator[tuple[Moment, dict[str, Any]]]:
     """Moments of whole turns (each scenario once) of several worlds, for the modalities that `makers` names.
 
     per_scene: moments a scene, at random ends on the grid of half seconds; the first of three or more comes so early
-    in the scene that only the short windows lie within it.
+    in the scene that only the short windows lie within it. company: after every second scene one more moment, of that
+    scene beside another world's.
     """
     n_scenes = len(SCENARIOS)
     for seed in seeds:
@@ -167,3 +207,5 @@ def world_moments(
                 early = rng.choice(np.arange(4, 10), size=1 if per_scene >= 3 else 0)
                 late = rng.choice(np.arange(10, SCENE_NS // HOP_NS + 1), size=per_scene - len(early), replace=False)
                 yield from scene_moments(scene, sensors, (np.concatenate([early, late]) * (HOP_NS / 1e9)).tolist())
+                if company and place % 2 == 0:
+                    yield company_moment(scene, sensors, float(rng.integers(4, 20)) * (HOP_NS / 1e9))

@@ -49,6 +49,14 @@ class RainWindow(Stage):
         canvas.polygon(self._pane(-half - 0.06, half + 0.06, low - 0.06, high + 0.06), self.frame, k - 1)
         top, horizon = s.light.sky
         middle = low + 0.45 * (high - low)
+        if canvas.kind == "depth":
+            # Stereo looks through glass: the pane's outline, as far away as the houses behind it.
+            eye = s.eye_m
+            behind = [(14 * x, 14 * y, eye + 14 * (z - eye)) for x, y, z in self._pane(-half, half, low, high)]
+            canvas.polygon(behind, horizon, cold)
+            self._bars(canvas)
+            self._room(canvas)
+            return
         canvas.polygon(self._pane(-half, half, low, high), horizon, cold, emits=True)
         canvas.polygon(self._pane(-half, half, middle, high), top, cold - 1, emits=True)
         tone = sum(horizon) / 3
@@ -80,12 +88,17 @@ class RainWindow(Stage):
             canvas.ring(
                 self._at(y + wobble, z), 0.014, bright, cold - 1.5, normal=(1, 0, 0), squash=1.3, corners=8, emits=True
             )
+        self._bars(canvas)
+        self._room(canvas)
+
+    def _bars(self, canvas: Canvas) -> None:
+        k, half, low, high = self.scene.air_k, self.half, self.low, self.high
+        middle = low + 0.45 * (high - low)
         for i in range(1, self.n_panes + 1):
             y = -half + 2 * half * i / (self.n_panes + 1)
             canvas.rod(self._at(y, low), self._at(y, high), 0.02, self.frame, k - 2)
         if self.n_panes > 1:
             canvas.rod(self._at(-half, middle + 0.2), self._at(half, middle + 0.2), 0.016, self.frame, k - 2)
-        self._room(canvas)
 
     def _room(self, canvas: Canvas) -> None:
         s, k, half, x = self.scene, self.scene.air_k, self.half, self.far

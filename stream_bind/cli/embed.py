@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stream_bind.cli.durations import parse_duration
+from stream_bind.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stream_bind.retrieval.labels import LabelSet
 
 __all__ = ["embed_command"]
 
@@ -38,13 +44,24 @@ def embed_command(
         list[str] | None,
         typer.Option(help="key=value, of the files' drivers, such as accel_unit=g or depth_unit_m=0.001."),
     ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A caption to choose among; repeat, or name a file of lines, or `model` for the model's own."
+        ),
+    ] = None,
+    query: Annotated[
+        list[str] | None,
+        typer.Option(help="Rank by nearness to a text or file; repeat to add up, '-' or '0.5*' in front weighs."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Write the vectors here as .npy, (n, d) float32, one row a line."),
     ] = None,
 ) -> None:
-    """Embed files or text: JSON Lines with one vector each, files after texts."""
+    """Embed files or text: JSON Lines with one vector each, files after texts; with --query the nearest first."""
     from stream_bind.cli.clips_of_files import clips_of, modality_of
+    from stream_bind.cli.ranking import captions_of, label_texts, parse_part, ranked
 
     if not files and not text:
         raise typer.BadParameter("name files, or give --text", param_hint="FILES")
@@ -60,15 +77,34 @@ def embed_command(
         {"source": c.source, "modality": c.modality, "start_s": c.start_s, "end_s": c.end_s, "coverage": c.coverage}
         for c in clips
     ]
-    vectors, encoder = _embed(model, config, list(text or ()), clips)
-    if not encoder.trained:
-        print("stream-bind: untrained: these are random weights, and the vectors mean nothing", file=sys.stderr)
+    texts = list(text or ())
+    wanted = label_texts(labels) if labels else None
+    parts = [parse_part(word) for word in query or ()]
+    asked = [
+        next(iter(clips_of(p.path, modality_of(p.path, None, config), model, config, None, own))) if p.path else None
+        for p in parts
+    ]
+    sensed = {clip.modality for clip in [*clips, *asked] if clip is not None}
+    worded = bool(texts or wanted or any(part.text is not None for part in parts))
+    with _loaded(model, config, sorted(sensed | ({"text"} if worded else set()))) as encoder:
+        vectors = _vectors(encoder, texts, clips)
+        if not encoder.trained:
+            print("stream-bind: untrained: these are random weights, and the vectors mean nothing", file=sys.stderr)
+        told = _label_set(encoder, config, wanted) if labels else None
+        if parts:
+            weighted = [
+                (_vectors(encoder, [part.text or ""], [])[0] if clip is None else _vectors(encoder, [], [clip])[0])
+                for part, clip in zip(parts, asked, strict=True)
+            ]
+            rows, vectors = ranked(rows, vectors, [(v, p.weight) for v, p in zip(weighted, parts, strict=True)])
     if output is not None:
         import numpy as np
 
         np.save(output, vectors)
     for row, vector in zip(rows, vectors, strict=True):
         row |= {"model": encoder.model, "trained": encoder.trained, "dim": len(vector)}
+        if told is not None:
+            row["labels"] = captions_of(told, vector)
         if output is None:
             row["vector"] = [float(f"{value:.9g}") for value in vector.tolist()]
         print(json.dumps(row, ensure_ascii=False))
@@ -96,16 +132,35 @@ def _driver_settings(words: list[str]) -> dict[str, Any]:
     return settings
 
 
-def _embed(model: str, config: Any, texts: list[str], clips: list[Any]) -> tuple[Any, Any]:
-    import numpy as np
-
+@contextlib.contextmanager
+def _loaded(model: str, config: Any, modalities: list[str]) -> Iterator[Any]:
     from stream_bind.registry import ENCODERS
 
     encoder: Any = ENCODERS.get(model).cls(model, config)
     try:
-        encoder.load(sorted({clip.modality for clip in clips} | ({"text"} if texts else set())))
-        rows = [encoder.embed_text(texts)] if texts else []
-        rows += [encoder.embed(clip.modality, clip.array[None]) for clip in clips]
-        return np.concatenate(rows), encoder
+        encoder.load(modalities)
+        yield encoder
     finally:
         encoder.close()
+
+
+def _vectors(encoder: Any, texts: list[str], clips: list[Any]) -> Any:
+    import numpy as np
+
+    rows = [encoder.embed_text(texts)] if texts else []
+    rows += [encoder.embed(clip.modality, clip.array[None]) for clip in clips]
+    return np.concatenate(rows)
+
+
+def _label_set(encoder: Any, config: Any, texts: list[str] | None) -> LabelSet:
+    """The captions to choose among; without texts those that the model's directory brings."""
+    from stream_bind.retrieval.labels import LabelSet
+
+    if texts is not None:
+        return LabelSet(tuple(texts), encoder.embed_text(texts), (), encoder.model, encoder.scale("text"))
+    directory = getattr(config, "directory", lambda: None)()
+    own = LabelSet.load(directory.path) if directory is not None else None
+    if own is None:
+        raise ConfigError("--labels model: this model brings no labels; give captions, or a file with one a line")
+    own.check_model(encoder.model)
+    return own

@@ -9,10 +9,10 @@ from stream_bind.messages import Embedding, Event
 __all__ = ["message_line"]
 
 
-def message_line(message: Embedding | Event) -> str:
-    """Time of the window's end (UTC), stream, encoder, then what came: a vector's size and first numbers, or the reason
-    why there is none."""
-    head = f"{_clock(message.t_end)}  {message.stream:<10} {message.encoder:<10}"
+def message_line(message: Embedding | Event, caption: str = "") -> str:
+    """Time of the window's end (UTC), stream, encoder, then what came: a vector's caption, or its size and first numbers
+    where it has none, or the reason why there is no vector."""
+    head = f"{_clock(message.t_end)}  {message.stream:<10} {message.encoder:<14}"
     if isinstance(message, Event):
         return f"{head} {_windows(message):>14}  {message.reason}{': ' if message.detail else ''}{message.detail}"
     vector = message.vector
@@ -22,10 +22,8 @@ def message_line(message: Embedding | Event) -> str:
     if not message.trained:
         marks.append("untrained")
     note = f"  {', '.join(marks)}" if marks else ""
-    return (
-        f"{head} {message.modality:<7} #{message.seq:<5}  "
-        f"coverage {message.coverage:4.0%}  d={len(vector)}  [{numbers}{more}]{note}"
-    )
+    what = caption or f"d={len(vector)}  [{numbers}{more}]"
+    return f"{head} {message.modality:<7} #{message.seq:<5}  coverage {message.coverage:4.0%}  {what}{note}"
 
 
 def _clock(t_ns: int) -> str:

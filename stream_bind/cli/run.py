@@ -222,10 +222,10 @@ class _Listener:
         from stream_bind.cli.labelling import marked
         from stream_bind.cli.line import message_line
 
-        line = message_line(message)
+        told = ""
         if caption is not None:
-            line += f"  {marked(caption, self._labelling.tally(message.stream, message.encoder))}"
-        print(line, flush=True)
+            told = marked(caption, self._labelling.tally(message.stream, message.encoder))
+        print(message_line(message, told), flush=True)
 
 
 def _reachable(config: RigConfig) -> tuple[RigConfig, str]:

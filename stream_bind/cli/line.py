@@ -10,7 +10,7 @@ __all__ = ["message_line"]
 
 
 def message_line(message: Embedding | Event, caption: str = "") -> str:
-    """Time of the window's end (UTC), stream, encoder, then what came: a vector's caption, or its size and first numbers
+    """Time of the window's end (UTC), stream, encoder, then what came: a vector's caption, or size and first numbers
     where it has none, or the reason why there is no vector."""
     head = f"{_clock(message.t_end)}  {message.stream:<10} {message.encoder:<14}"
     if isinstance(message, Event):

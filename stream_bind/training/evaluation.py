@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_bind.training.batches import BatchPlan, rng_of
+from stream_bind.retrieval.metrics import bootstrap
+from stream_bind.training.batches import BatchPlan
 from stream_bind.training.pairs import Moment
 
-__all__ = ["Figure", "by_label", "by_moment", "clusters_of", "interval"]
+__all__ = ["Figure", "by_label", "by_moment", "clusters_of"]
 
 FEW = 5
 """Below this many of them an interval says nothing."""
 STRETCHES = (("sources", 0), ("minutes", 60_000_000_000), ("stretches of ten seconds", 10_000_000_000))
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,6 @@ def clusters_of(moments: Sequence[Moment]) -> tuple[NDArray[np.int64], str]:
             break
     known: dict[Any, int] = {}
     return np.array([known.setdefault(key, len(known)) for key in keys], np.int64), named
-
-
-def interval(hits: NDArray[Any], clusters: NDArray[np.int64], seed: int = 0) -> tuple[float, float]:
-    """95 % interval of the mean of `hits` when whole clusters are drawn again with replacement."""
-    _, own = np.unique(clusters, return_inverse=True)
-    sums, counts = np.bincount(own, hits), np.bincount(own)
-    drawn = rng_of(seed, "bootstrap").integers(0, len(sums), (RESAMPLES, len(sums)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def by_moment(
@@ -123,5 +113,5 @@ def by_label(
 
 
 def _figure(name: str, hits: NDArray[Any], clusters: NDArray[np.int64], chance: float) -> Figure:
-    low, high = interval(hits.astype(float), clusters)
-    return Figure(name, float(hits.mean()), low, high, chance, len(hits))
+    mean, low, high = bootstrap(hits.astype(float), clusters)
+    return Figure(name, mean, low, high, chance, len(hits))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream_bind.training.evaluation import by_label, by_moment, clusters_of, interval
+from stream_bind.training.evaluation import by_label, by_moment, clusters_of
 from stream_bind.training.pairs import Moment
 
 
@@ -44,13 +44,6 @@ def test_a_label_is_found_through_any_other_moment_that_has_it_but_not_through_a
     groups = by_label(("a", "b"), by_kind, by_kind, moments, group=True)
     assert groups[0].name == "a to b, by group"
     assert by_label(("a", "b"), own, own, [Moment("s", 0, 1)] * 80) == []
-
-
-def test_an_interval_is_taken_over_clusters_not_over_neighbours() -> None:
-    hits = np.repeat([1.0, 0.0] * 10, 50)
-    together = interval(hits, np.repeat(np.arange(20), 50))
-    apart = interval(hits, np.arange(1000))
-    assert together[0] < apart[0] < 0.5 < apart[1] < together[1]
 
 
 def test_few_sources_are_cut_into_stretches() -> None:

@@ -8,21 +8,33 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Index", "LabelSet", "bootstrap", "chance", "combine", "confusion", "recall_at_k"]
+__all__ = [
+    "Index",
+    "LabelSet",
+    "Recall",
+    "bootstrap",
+    "chance",
+    "combine",
+    "confusion",
+    "modality_table",
+    "recall_at_k",
+]
 
 if TYPE_CHECKING:
     from stream_bind.retrieval.arithmetic import combine
     from stream_bind.retrieval.index import Index
     from stream_bind.retrieval.labels import LabelSet
-    from stream_bind.retrieval.metrics import bootstrap, chance, confusion, recall_at_k
+    from stream_bind.retrieval.metrics import Recall, bootstrap, chance, confusion, modality_table, recall_at_k
 
 _HOMES = {
     "Index": "stream_bind.retrieval.index",
     "LabelSet": "stream_bind.retrieval.labels",
+    "Recall": "stream_bind.retrieval.metrics",
     "bootstrap": "stream_bind.retrieval.metrics",
     "chance": "stream_bind.retrieval.metrics",
     "combine": "stream_bind.retrieval.arithmetic",
     "confusion": "stream_bind.retrieval.metrics",
+    "modality_table": "stream_bind.retrieval.metrics",
     "recall_at_k": "stream_bind.retrieval.metrics",
 }
 

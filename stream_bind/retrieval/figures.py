@@ -85,7 +85,9 @@ def retrieval_figure(
             )
         for axis, (picture, told, right) in zip(line[1:], found, strict=False):
             axis.imshow(picture)
-            axis.set_xlabel(_folded(told, 28), fontsize=6, color=_RIGHT if right else _WRONG)
+            # A mark as well: the two colours are alike to some.
+            marked = f"{'✓' if right else '✗'} {told}"
+            axis.set_xlabel(_folded(marked, 28), fontsize=6, color=_RIGHT if right else _WRONG)
             for side in axis.spines.values():
                 side.set_visible(True)
                 side.set_color(_RIGHT if right else _WRONG)

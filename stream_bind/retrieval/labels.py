@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +17,8 @@ __all__ = ["LABELS_FILE", "VECTORS_FILE", "LabelSet", "Told"]
 
 LABELS_FILE, VECTORS_FILE = "labels.json", "labels.npy"
 VERSION = 1
+UNIT_TOLERANCE = 0.01
+"""How far from 1 a length may be: what half precision does to a unit vector stays ten times below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Told:
 
 @dataclass(frozen=True, eq=False)
 class LabelSet:
-    """Texts and their unit vectors (n, d) float32, all of one model."""
+    """Texts and their unit vectors (n, d) float32, all of one model. ValueError for what does not go together."""
 
     texts: tuple[str, ...]
     vectors: NDArray[np.float32]
@@ -49,6 +51,10 @@ class LabelSet:
             raise ValueError(f"{len(self.texts)} texts do not go with vectors of shape {self.vectors.shape}")
         if self.groups and len(self.groups) != len(self.texts):
             raise ValueError(f"{len(self.texts)} texts do not go with {len(self.groups)} groups")
+        lengths = np.linalg.norm(np.asarray(self.vectors, np.float64), axis=1)
+        if not np.all(np.abs(lengths - 1.0) < UNIT_TOLERANCE):
+            worst = int(np.argmax(np.where(np.isfinite(lengths), np.abs(lengths - 1.0), np.inf)))
+            raise ValueError(f"unit vectors are wanted, that of {self.texts[worst]!r} has length {lengths[worst]:.3g}")
 
     def scores(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """(m, n) cosines of unit vectors (m, d) with every text. ValueError for another length."""
@@ -73,6 +79,19 @@ class LabelSet:
             Told(self.texts[i], float(cosines[i]), float(shares[i]), self.groups[i] if self.groups else "")
             for i in order
         )
+
+    def nearest_groups(self, vector: NDArray[np.float32], k: int = 1) -> tuple[Told, ...]:
+        """The k nearest groups of one unit vector (d,), nearest first: each as the nearest of its texts, with the
+        probability of all of them together. ValueError where the labels have no groups."""
+        if not self.groups:
+            raise ValueError("these labels have no groups; give one for each text")
+        ranked = self.nearest(vector, len(self.texts))
+        best: dict[str, Told] = {}
+        shares: dict[str, float] = {}
+        for told in ranked:
+            best.setdefault(told.group, told)
+            shares[told.group] = shares.get(told.group, 0.0) + told.probability
+        return tuple(replace(told, probability=shares[group]) for group, told in list(best.items())[:k])
 
     def check_model(self, model: str) -> None:
         """ConfigError unless `model` is the one these labels belong to."""
@@ -102,11 +121,19 @@ class LabelSet:
             return None
         try:
             body = json.loads(file.read_text(encoding="utf-8"))
+            if body["version"] != VERSION:
+                raise ValueError(f"version {VERSION} is known, found {body['version']}; update stream-bind")
             vectors = np.load(directory / VECTORS_FILE, allow_pickle=False)
             return cls(
-                tuple(body["texts"]), vectors.astype(np.float32), tuple(body["groups"]), body["model"], body["scale"]
+                tuple(body["texts"]),
+                vectors.astype(np.float32),
+                tuple(body["groups"]),
+                str(body["model"]),
+                float(body["scale"]),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except KeyError as error:
+            raise ConfigError(f"{file}: the key {error} is missing; take the directory again") from error
+        except (OSError, EOFError, ValueError, TypeError) as error:
             raise ConfigError(
                 f"{file}: cannot be read ({error}); take the directory again from where it came"
             ) from error

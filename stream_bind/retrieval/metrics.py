@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["bootstrap", "chance", "confusion", "recall_at_k"]
+__all__ = ["Recall", "bootstrap", "chance", "confusion", "modality_table", "recall_at_k"]
 
 Names = Sequence[str] | NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """One figure of a table: a share with its 95 % interval, and what blind drawing would reach."""
+
+    mean: float
+    low: float
+    high: float
+    chance: float
+    n: int
+    """Queries it was measured on."""
+
+    @property
+    def times_chance(self) -> float:
+        return self.mean / self.chance if self.chance else float("inf")
 
 
 def recall_at_k(
@@ -85,3 +103,37 @@ def bootstrap(
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return mean, float(low), float(high)
+
+
+def modality_table(
+    vectors: Mapping[str, NDArray[np.float32]],
+    labels: Mapping[str, Names],
+    clusters: Mapping[str, Names],
+    *,
+    k: int = 1,
+    groups: Mapping[str, str] | None = None,
+    felt: Collection[str] = (),
+) -> dict[tuple[str, str], Recall]:
+    """Recall@k of every ordered pair (query, searched) of modalities, a modality with itself among them.
+
+    By modality: unit vectors (n, d), and the label and the cluster (recording, world) of each. A query's own cluster
+    is left out of what is searched, so that nothing but the meaning can be recognised. groups, felt: pairs with a side
+    in `felt` are judged by groups[label] instead. ValueError where only one cluster has been searched.
+    """
+    table = {}
+    for query, gallery in product(vectors, vectors):
+        names = [np.asarray(labels[side]) for side in (query, gallery)]
+        if groups is not None and {query, gallery} & set(felt):
+            names = [np.array([groups[str(name)] for name in side]) for side in names]
+        own, others = np.asarray(clusters[query]), np.asarray(clusters[gallery])
+        hits, blind = np.zeros(len(own), bool), np.zeros(len(own))
+        for cluster in np.unique(own):
+            asked, offered = own == cluster, others != cluster
+            if not offered.any():
+                raise ValueError(f"{gallery}: nothing outside of {cluster} to search; give several clusters")
+            wanted, there = names[0][asked], names[1][offered]
+            hits[asked] = recall_at_k(vectors[query][asked], vectors[gallery][offered], wanted, there, k)
+            blind[asked] = chance(wanted, there, k)
+        mean, low, high = bootstrap(hits, own)
+        table[query, gallery] = Recall(mean, low, high, float(blind.mean()), len(hits))
+    return table

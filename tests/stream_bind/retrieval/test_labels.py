@@ -1,7 +1,8 @@
-"""Labels from texts, and the arithmetic and index beside them."""
+"""Labels from texts, and the arithmetic beside them."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_bind.errors import ConfigError
-from stream_bind.retrieval import Index, LabelSet, combine
+from stream_bind.retrieval import LabelSet, combine
 
 RNG = np.random.default_rng(4)
 
@@ -55,8 +56,32 @@ def test_labels_come_back_from_disk_and_refuse_another_models_vectors(tmp_path: 
 def test_a_directory_without_labels_has_none_and_a_damaged_one_says_so(tmp_path: Path) -> None:
     assert LabelSet.load(tmp_path) is None
     labels().save(tmp_path)
-    (tmp_path / "labels.npy").write_bytes(b"no array")
-    with pytest.raises(ConfigError, match=r"labels\.json: cannot be read"):
+    for damage in (b"no array", b"", (tmp_path / "labels.npy").read_bytes()[:-4]):
+        (tmp_path / "labels.npy").write_bytes(damage)
+        with pytest.raises(ConfigError, match=r"labels\.json: cannot be read"):
+            LabelSet.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": 2}, "version 1 is known, found 2"),
+        ({"texts": ["one"]}, "1 texts do not go with"),
+        ({"scale": "loud"}, "could not convert"),
+        ({"model": None, "scale": None}, "cannot be read"),
+    ],
+)
+def test_labels_that_do_not_fit_together_on_disk_are_refused(
+    change: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    labels().save(tmp_path)
+    body = json.loads((tmp_path / "labels.json").read_text())
+    (tmp_path / "labels.json").write_text(json.dumps(body | change))
+    with pytest.raises(ConfigError, match=words):
+        LabelSet.load(tmp_path)
+    del body["texts"]
+    (tmp_path / "labels.json").write_text(json.dumps(body))
+    with pytest.raises(ConfigError, match="the key 'texts' is missing"):
         LabelSet.load(tmp_path)
 
 
@@ -71,6 +96,39 @@ def test_several_wordings_make_one_label() -> None:
 def test_texts_and_vectors_must_go_together(texts: tuple[str, ...], shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="do not go with"):
         LabelSet(texts, np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("factor", [0.0, 2.0, float("nan")])
+def test_label_vectors_of_another_length_than_one_are_refused_by_name(factor: float) -> None:
+    vectors = unit(2)
+    vectors[1] *= factor
+    with pytest.raises(ValueError, match="that of 'b' has length"):
+        LabelSet(("a", "b"), vectors)
+
+
+def test_half_precision_keeps_a_vector_a_unit_vector() -> None:
+    LabelSet(("a", "b"), unit(2, 1024).astype(np.float16).astype(np.float32))
+
+
+def test_groups_come_by_their_nearest_text_and_share_one_among_them() -> None:
+    told = labels()
+    between = combine([(told.vectors[2], 1.0), (told.vectors[1], 0.2)])
+    groups = told.nearest_groups(between, k=5)
+    assert sorted(found.group for found in groups) == ["down", "up"]
+    assert groups[0].text == "sleeping"
+    assert sum(found.probability for found in groups) == pytest.approx(1.0)
+    up = next(found for found in groups if found.group == "up")
+    assert up.cosine == pytest.approx(float((told.vectors[:2] @ between).max()), abs=1e-6)
+    with pytest.raises(ValueError, match="have no groups"):
+        LabelSet(("a",), unit(1)).nearest_groups(unit(1)[0])
+
+
+@given(st.integers(0, 10_000))
+def test_the_nearest_group_is_that_of_the_nearest_text(seed: int) -> None:
+    vector = np.random.default_rng(seed).standard_normal(8).astype(np.float32)
+    vector /= np.linalg.norm(vector)
+    told = labels()
+    assert told.nearest_groups(vector)[0].group == told.nearest(vector)[0].group
 
 
 def test_a_vector_of_another_length_is_refused() -> None:
@@ -106,29 +164,3 @@ def test_taking_away_what_was_added_leaves_the_rest() -> None:
 def test_sums_that_mean_nothing_are_refused(parts: list[tuple[np.ndarray, float]], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         combine(parts)
-
-
-def test_an_index_finds_the_nearest_of_those_asked_for(tmp_path: Path) -> None:
-    vectors = unit(20)
-    index = Index(8, "tiny@abc")
-    index.add(vectors[:12], [{"modality": "vision", "n": i} for i in range(12)], "tiny@abc")
-    index.add(vectors[12:], [{"modality": "audio", "n": i} for i in range(12, 20)])
-    found = index.search(vectors[3], k=5)
-    assert found[0].about["n"] == 3
-    assert [f.cosine for f in found] == sorted((f.cosine for f in found), reverse=True)
-    sounds = index.search(vectors[3], k=99, where=lambda about: about["modality"] == "audio")
-    assert {f.about["n"] for f in sounds} == set(range(12, 20))
-    index.save(tmp_path / "index.npz")
-    again = Index.load(tmp_path / "index.npz")
-    assert len(again) == 20
-    assert [f.row for f in again.search(vectors[3], k=5)] == [f.row for f in found]
-    with pytest.raises(ConfigError, match="huge@1"):
-        again.add(vectors[:1], [{}], "huge@1")
-
-
-def test_an_index_refuses_what_is_no_index(tmp_path: Path) -> None:
-    (tmp_path / "x.npz").write_bytes(b"nothing")
-    with pytest.raises(ConfigError, match="cannot be read"):
-        Index.load(tmp_path / "x.npz")
-    with pytest.raises(ValueError, match="a query of 8 numbers"):
-        Index(8).search(np.zeros(3, np.float32))

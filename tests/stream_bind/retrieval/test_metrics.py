@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_bind.retrieval import bootstrap, chance, confusion, recall_at_k
+from stream_bind.retrieval import bootstrap, chance, confusion, modality_table, recall_at_k
 
 EYE = np.eye(4, dtype=np.float32)
 
@@ -62,3 +62,41 @@ def test_the_mean_lies_within_its_interval_of_many_clusters(values: list[float],
     mean, low, high = bootstrap(values, [str(i) for i in range(len(values))], seed=seed, level=0.999)
     assert low - 1e-9 <= mean <= high + 1e-9
     assert bootstrap(values, [str(i) for i in range(len(values))], seed=seed, level=0.999) == (mean, low, high)
+
+
+def sides() -> tuple[dict[str, np.ndarray], dict[str, list[str]], dict[str, list[str]]]:
+    """Four labels in each of three worlds: eyes tell them all, legs cannot tell c from d."""
+    labels = list("abcd") * 3
+    worlds = [f"world:{i // 4}" for i in range(12)]
+    seen = EYE[[i % 4 for i in range(12)]]
+    felt = EYE[[min(i % 4, 2) for i in range(12)]]
+    vectors = {"eyes": seen, "legs": felt}
+    return vectors, dict.fromkeys(vectors, labels), dict.fromkeys(vectors, worlds)
+
+
+def test_a_table_has_every_ordered_pair_with_its_chance() -> None:
+    table = modality_table(*sides())
+    assert set(table) == {(a, b) for a in ("eyes", "legs") for b in ("eyes", "legs")}
+    eyes = table["eyes", "eyes"]
+    assert (eyes.mean, eyes.low, eyes.high, eyes.chance, eyes.n) == (1.0, 1.0, 1.0, 0.25, 12)
+    assert eyes.times_chance == 4.0
+    assert table["legs", "legs"].mean < 1.0
+
+
+def test_pairs_with_a_side_that_feels_are_judged_by_group() -> None:
+    groups = {"a": "a", "b": "b", "c": "still", "d": "still"}
+    table = modality_table(*sides(), groups=groups, felt={"legs"})
+    assert table["legs", "legs"].mean == 1.0
+    assert table["legs", "legs"].chance == pytest.approx((2 * 0.25 + 2 * 0.5) / 4)
+    assert table["eyes", "eyes"].chance == 0.25
+
+
+def test_a_query_never_finds_its_own_recording() -> None:
+    vectors, labels, worlds = sides()
+    # Only its own world looks like it: what is found elsewhere is wrong.
+    alone = {"eyes": np.eye(12, dtype=np.float32)}
+    found = modality_table(alone, {"eyes": [f"{i}" for i in range(12)]}, {"eyes": worlds["eyes"]})
+    assert found["eyes", "eyes"].mean == 0.0
+    assert found["eyes", "eyes"].chance == 0.0
+    with pytest.raises(ValueError, match="nothing outside of one"):
+        modality_table(vectors, labels, dict.fromkeys(vectors, ["one"] * 12))

@@ -29,12 +29,13 @@ from stream_bind.encoders.imagebind.settings import ImageBindEncoderConfig
 from stream_bind.errors import ConfigError, DeviceError
 from stream_bind.messages import StreamSpec
 from stream_bind.registry import DEVICES, ENCODERS
+from stream_bind.retrieval.labels import LabelSet
 from stream_bind.training.binding import LoadedBinding, TakeConfig, take_streams
 from stream_bind.training.card import card_text
 from stream_bind.training.checkpoint import write_whole
 from stream_bind.training.collect import Take, collected, file_digests, read_captions
 from stream_bind.training.curves import save_curves
-from stream_bind.training.evaluation import Figure, by_label, by_moment, clusters_of
+from stream_bind.training.evaluation import Figure, by_label, by_moment, clusters_of, to_captions
 from stream_bind.training.pairs import Pairs, PairWriter
 from stream_bind.training.splits import check_files, check_split
 from stream_bind.training.trainer import Progress, Trainer, TrainResult, fresh_branches
@@ -43,7 +44,6 @@ __all__ = ["Binder", "Bound", "Watch"]
 
 log = logging.getLogger(__name__)
 
-LABELS = ("labels.json", "labels.npy")
 """Of the base, and as true of what is bound to it."""
 DONE = "complete.json"
 
@@ -332,10 +332,6 @@ class Binder:
                 "training": settings.model_dump(mode="json"),
             },
         )
-        under = self.base.directory()
-        for name in LABELS:
-            if under is not None and (under.path / name).exists() and under.path.resolve() != self.output.resolve():
-                shutil.copyfile(under.path / name, self.output / name)
         save_curves(
             self.output / "curves.png",
             result.losses,
@@ -356,14 +352,29 @@ class Binder:
             right = encoder.embed_text([m.captions[i % len(m.captions)] for i, m in enumerate(moments)])
         else:
             right = _embedded(encoder, anchor, held_out, rows)
+        labels = self._labels(encoder)
         encoder.close()
         names = (self.modality, anchor)
         figures = [*by_moment(names, left, right, moments), *by_label(names, left, right, moments)]
         figures += by_label(names, left, right, moments, group=True)
+        if labels is not None:
+            figures += to_captions(self.modality, left, labels, moments)
         sources = tuple(tuple(sorted({m.source for m in p.moments})) for p in (train, held_out))
         return Bound(
             self.output, result, figures, clusters_of(moments)[1], len(train), len(held_out), (sources[0], sources[1])
         )
+
+    def _labels(self, encoder: ImageBindEncoder) -> LabelSet | None:
+        """The base's labels as this model's, written beside it: other weights have another name, and say so."""
+        under = self.base.directory()
+        labels = LabelSet.load(under.path) if under is not None else None
+        if labels is None:
+            return None
+        encoder.load(["text"])
+        vectors = encoder.embed_text(labels.texts)
+        labels = replace(labels, vectors=vectors, model=encoder.model, scale=encoder.scale("text"))
+        labels.save(self.output)
+        return labels
 
 
 def _embedded(encoder: ImageBindEncoder, modality: str, pairs: Pairs, rows: NDArray[np.intp]) -> NDArray[np.float32]:

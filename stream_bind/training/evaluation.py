@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_bind.retrieval.labels import LabelSet
 from stream_bind.retrieval.metrics import bootstrap
 from stream_bind.training.batches import BatchPlan
 from stream_bind.training.pairs import Moment
 
-__all__ = ["Figure", "by_label", "by_moment", "clusters_of"]
+__all__ = ["Figure", "by_label", "by_moment", "clusters_of", "to_captions"]
 
 FEW = 5
 """Below this many of them an interval says nothing."""
@@ -109,6 +110,26 @@ def by_label(
         hits = same[np.arange(len(rows)), cosines.argmax(axis=1)][possible]
         kind = "group" if group else "label"
         figures.append(_figure(f"{one} to {other}, by {kind}", hits, clusters[possible], chance))
+    return figures
+
+
+def to_captions(name: str, vectors: NDArray[Any], labels: LabelSet, moments: Sequence[Moment]) -> list[Figure]:
+    """Zero-shot: is the nearest of the model's captions that of the moment, and is it one of its group?
+
+    vectors: (n, d) unit vectors of the moments. Moments whose label is none of the captions are not asked about; empty
+    where there are none.
+    """
+    rows = [i for i, moment in enumerate(moments) if moment.label in labels.texts]
+    if not rows:
+        return []
+    asked = [moments[i] for i in rows]
+    told = [labels.nearest(vectors[i])[0] for i in rows]
+    clusters, _ = clusters_of(asked)
+    right = np.array([t.text == m.label for t, m in zip(told, asked, strict=True)])
+    figures = [_figure(f"{name} to captions", right, clusters, 1 / len(labels.texts))]
+    if labels.groups:
+        right = np.array([t.group == m.group for t, m in zip(told, asked, strict=True)])
+        figures.append(_figure(f"{name} to captions, by group", right, clusters, 1 / len(set(labels.groups))))
     return figures
 
 

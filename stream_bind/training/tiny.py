@@ -245,9 +245,9 @@ def write(model: Any, config: Any, work: Path, output: Path, report: dict[str, A
 
 
 def evaluate(
-    encoder: Any, work: Path, output: Path, report: dict[str, Any], seeds: Sequence[int], turns: int = 1
+    encoder: Any, work: Path, output: Path, pictures: Path, report: dict[str, Any], seeds: Sequence[int], turns: int = 2
 ) -> dict[str, Any]:
-    """Measure on worlds never trained on; write the model card, its figures and figures.json into `output`."""
+    """Measure on worlds never trained on; write the model card into `output` and its figures into `pictures`."""
     import torch
 
     from stream_bind.encoders.imagebind import ImageBindEncoder
@@ -256,7 +256,7 @@ def evaluate(
     from stream_bind.training.pairs import Pairs
     from stream_bind.training.tiny_card import card, figures
 
-    pairs = Pairs.open(build_pairs(work / f"held-out-{seeds[0]}", seeds, turns))
+    pairs = Pairs.open(build_pairs(work / f"held-out-{seeds[0]}-{turns}", seeds, turns))
     labels = LabelSet.load(output)
     assert labels is not None
     seen = scorecard.embedded(encoder, pairs, (*SENSED, "text"))
@@ -264,14 +264,16 @@ def evaluate(
     scores: dict[str, Any] = {
         "zero_shot": scorecard.zero_shot({m: seen[m] for m in SENSED}, labels),
         "table": scorecard.retrieval_table(seen),
-        "arithmetic": scorecard.arithmetic(encoder, makers, seen, seeds),
+        "arithmetic": scorecard.arithmetic(encoder, makers, seen, seeds, turns),
     }
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     scores["speed"] = scorecard.speed(encoder, makers)
     torch.set_num_threads(threads)
-    figures(scores, encoder, pairs, seen, output)
-    (output / "README.md").write_text(card(report, scores), encoding="utf-8")
+    pictures.mkdir(parents=True, exist_ok=True)
+    figures(scores, encoder, pairs, seen, pictures)
+    where = Path(os.path.relpath(pictures, output)).as_posix()
+    (output / "README.md").write_text(card(report, scores, where), encoding="utf-8")
     return scores
 
 
@@ -280,13 +282,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--work", type=Path, default=Path("build/imagebind-tiny"), help="corpora and checkpoints")
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "encoders" / "imagebind" / "tiny")
+    parser.add_argument("--figures", type=Path, default=Path("docs/images/imagebind_tiny"), help="the card's pictures")
     parser.add_argument("--worlds", type=int, default=len(TRAIN_SEEDS), help="worlds to train on")
     parser.add_argument("--validation", action="store_true", help="measure on the validation worlds instead")
     given = parser.parse_args()
     logging.basicConfig(level="INFO", format="%(asctime)s %(message)s")
     model, config, report = train(given.work, given.worlds)
     encoder = write(model, config, given.work, given.output, report)
-    evaluate(encoder, given.work, given.output, report, VALIDATION_SEEDS if given.validation else HELD_OUT_SEEDS)
+    seeds = VALIDATION_SEEDS if given.validation else HELD_OUT_SEEDS
+    evaluate(encoder, given.work, given.output, given.figures, report, seeds)
     log.info("%s: %s", given.output, (given.output / "README.md").read_text(encoding="utf-8"))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from devices.simulated.scenarios import FELT, GROUPS, LABELS, SCENARIOS
 from stream_bind.retrieval.figures import confusion_figure, retrieval_figure, table_figure
 from stream_bind.training.pairs import Pairs
-from stream_bind.training.scorecard import Measured, Seen
+from stream_bind.training.scorecard import SOUND_WEIGHT, Measured, Seen
 
 __all__ = ["card", "figures"]
 
@@ -37,14 +37,16 @@ real sound or felt a real step, and what it says about real sensors means nothin
 """
 
 
-def card(report: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
-    """Markdown. report: what training took (tiny.train); scores: what the scorecard measured."""
+def card(report: Mapping[str, Any], scores: Mapping[str, Any], pictures: str = ".") -> str:
+    """Markdown. report: what training took (tiny.train); scores: what the scorecard measured; pictures: where its
+    figures are, as a path from the card.
+    """
     parts = [_HEAD.format(n_scenarios=len(LABELS), n_groups=len(GROUPS), **report["facts"])]
     parts.append("\n## Zero-shot labels\n\n" + _zero_shot(scores["zero_shot"]))
-    parts.append("\n![Which scenario was told as which](confusion.png)\n")
+    parts.append(f"\n![Which scenario was told as which]({pictures}/confusion.png)\n")
     parts.append("\n## Every modality against every other\n\n" + _table(scores["table"]))
     parts.append("\n## Arithmetic\n\n" + _arithmetic(scores["arithmetic"]))
-    parts.append("\n![Queries and the pictures nearest to them](retrieval.png)\n")
+    parts.append(f"\n![Queries and the pictures nearest to them]({pictures}/retrieval.png)\n")
     parts.append("\n## Speed\n\n" + _speed(scores["speed"], report["facts"]["machine"]))
     parts.append("\n## Training\n\n" + _training(report))
     parts.append("\n## Motion groups\n\n" + _groups())
@@ -159,12 +161,17 @@ def _table(table: Mapping[tuple[str, str], Measured]) -> str:
 
 def _arithmetic(found: Mapping[str, Measured]) -> str:
     return (
-        "Half the vector of a picture of scenario A plus half that of a sound of scenario B, for all ordered pairs of\n"
-        "scenarios; the gallery holds pictures in which both happen side by side, and pictures of one. Pictures with\n"
-        f"both win {found['above']} of the comparisons with pictures of A or B alone\n"
-        f"(chance {found['above'].chance:.0%}); the first of all pictures shows both in\n"
-        f"{found['first']} of the queries\n"
-        f"(chance {found['first'].chance:.1%}).\n"
+        "A picture of scenario A plus a sound of scenario B, for all ordered pairs of scenarios, with weights "
+        f"{1 - SOUND_WEIGHT:g} and {SOUND_WEIGHT:g}\n"
+        "(chosen on validation worlds: a sound is further from all pictures than a picture is). The gallery holds\n"
+        "pictures in which both happen side by side, and pictures of one alone. Chance is in brackets.\n\n"
+        "| a picture with both ... | of the comparisons |\n|---|---|\n"
+        f"| beats one with A or B alone | {found['above']} [{found['above'].chance:.0%}] |\n"
+        f"| beats one with A, of which the query has a picture | {found['above_a']} [{found['above_a'].chance:.0%}] |\n"
+        f"| beats one with B, of which the query has a sound | {found['above_b']} [{found['above_b'].chance:.0%}] |\n"
+        f"| beats one with A or B alone, weights 0.5 and 0.5 | {found['above_halves']} "
+        f"[{found['above_halves'].chance:.0%}] |\n"
+        f"| is the very first of all pictures | {found['first']} of the queries [{found['first'].chance:.2%}] |\n"
     )
 
 

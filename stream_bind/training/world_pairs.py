@@ -164,8 +164,11 @@ def company_moment(scene: Scene, sensors: Mapping[str, WorldSensor], end_s: floa
         for modality, sensor in sensors.items()
         if modality not in FELT
     }
-    pairs = ((caption(scene, i), caption(other, i + 5)) for i in range(N_VARIANTS))
-    captions = [words for i, (a, b) in enumerate(pairs) for words in (_AND[i % len(_AND)].format(a=a, b=b),)]
+    pairs = [(caption(scene, i), caption(other, i + 5)) for i in range(N_VARIANTS)]
+    # Two captions of three name one of the two things, as people's do. The picture must then lie near either, which
+    # is what makes its vector a sum of theirs; with captions of both alone it may lie anywhere (measured: arithmetic
+    # at chance).
+    captions = [w for i, (a, b) in enumerate(pairs) for w in (_AND[i % len(_AND)].format(a=a, b=b), a, b)]
     moment = Moment(
         source=f"world:{scene.seed}",
         t_start_ns=t_end_ns - max(s.length_ns for s in both.values()),

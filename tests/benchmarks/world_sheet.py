@@ -1,6 +1,6 @@
 """Draw docs/images/simulated_world.jpg: every scenario as the camera, the depth sensor and the thermal camera see it.
 
-    python tests/benchmarks/world_sheet.py docs/images/simulated_world.jpg
+python tests/benchmarks/world_sheet.py docs/images/simulated_world.jpg
 """
 
 from __future__ import annotations

@@ -238,6 +238,7 @@ def save_directory(
     path.mkdir(parents=True, exist_ok=True)
     weights = path / f"{WEIGHTS_FILE}.new"
     save_file(tensors, weights)
+    weights.chmod(0o644)  # safetensors leaves it to its owner alone, and a model is there to be shared
     body: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,

@@ -164,3 +164,35 @@ def test_a_table_of_a_declared_signal_is_embedded_by_its_name(files, tmp_path, c
     assert "in Pa, the device delivers hPa" in capsys.readouterr().err
     assert main(["embed", *SMALL, "--modality", "barometer", str(table)]) == 2
     assert "a .csv file holds imu, not barometer" in capsys.readouterr().err
+
+
+def test_captions_and_a_query_order_what_is_embedded(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["embed", "--model", "imagebind-tiny"]
+    texts = ["walking my dog in the park", "driving nails into wood", "making tea"]
+    for text in texts:
+        given += ["--text", text]
+    assert main([*given, "--labels", "model", "--query", "text:a person boiling a kettle"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert rows[0]["text"] == "making tea"
+    assert [row["cosine"] for row in rows] == sorted((row["cosine"] for row in rows), reverse=True)
+    told = {row["text"]: row["labels"][0]["text"] for row in rows}
+    assert told == {
+        texts[0]: "a person walking a dog",
+        texts[1]: "a person hammering a nail",
+        texts[2]: "a person boiling a kettle",
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--labels", "only one"], "at least two captions"),
+        (["--query", "no_such.wav"], "no such file; for a text write 'text:no_such.wav'"),
+        (["--query", "a dog", "--query", "-a dog"], "the parts cancel out"),
+    ],
+)
+def test_captions_and_queries_that_mean_nothing_are_refused(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["embed", "--model", "imagebind-tiny", "--text", "a dog", *words]) == 2
+    assert message in capsys.readouterr().err

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream_bind.training.evaluation import by_label, by_moment, clusters_of
+from stream_bind.retrieval import LabelSet
+from stream_bind.training.evaluation import by_label, by_moment, clusters_of, to_captions
 from stream_bind.training.pairs import Moment
 
 
@@ -44,6 +45,23 @@ def test_a_label_is_found_through_any_other_moment_that_has_it_but_not_through_a
     groups = by_label(("a", "b"), by_kind, by_kind, moments, group=True)
     assert groups[0].name == "a to b, by group"
     assert by_label(("a", "b"), own, own, [Moment("s", 0, 1)] * 80) == []
+
+
+def test_the_nearest_caption_is_right_or_of_the_right_group_and_unknown_labels_are_not_asked() -> None:
+    moments = moments_of(80)
+    kinds = units(4, 2).astype(np.float32)
+    labels = LabelSet(tuple(f"label {i}" for i in range(4)), kinds, ("g0", "g1", "g0", "g1"))
+    right = kinds[[i % 4 for i in range(80)]]
+    exact, grouped = to_captions("a", right, labels, moments)
+    assert (exact.name, exact.value, exact.chance, exact.n) == ("a to captions", 1.0, 0.25, 80)
+    assert (grouped.name, grouped.value, grouped.chance) == ("a to captions, by group", 1.0, 0.5)
+    other_of_the_group = kinds[[(i + 2) % 4 for i in range(80)]]
+    exact, grouped = to_captions("a", other_of_the_group, labels, moments)
+    assert (exact.value, grouped.value) == (0.0, 1.0)
+    ungrouped = LabelSet(labels.texts[:2], kinds[:2])
+    (figure,) = to_captions("a", right, ungrouped, moments)
+    assert figure.n == 40
+    assert to_captions("a", right, ungrouped, [Moment("s", 0, 1)] * 80) == []
 
 
 def test_few_sources_are_cut_into_stretches() -> None:

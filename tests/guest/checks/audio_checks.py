@@ -33,6 +33,7 @@ MODULES = ["snd-aloop id=Loopback pcm_substreams=1"]
 TIMEOUT_S = 90
 
 ADDRESS = "hw:CARD=Loopback,DEV=1"
+PLAYING = Path("/proc/asound/Loopback/pcm0p/sub0/status")
 DRIVER = Path("/sys/bus/platform/drivers/snd_aloop")
 RAMP = 32768
 S = 1_000_000_000
@@ -55,7 +56,16 @@ def played(samples: np.ndarray[Any, Any], rate_hz: int = 48000) -> Iterator[None
     file.write_bytes(samples.astype("<i2").tobytes())
     words = ["-q", "-D", "hw:Loopback,0", "-t", "raw", "-f", "S16_LE", "-r", str(rate_hz), "-c", "1"]
     player = subprocess.Popen(["aplay", *words, "--buffer-time", "500000", str(file)])
+
+    def plays() -> bool:
+        nonlocal player
+        if player.poll() is not None:
+            # PortAudio opens every card for a moment when it looks for them, and aplay does not wait for its turn.
+            player = subprocess.Popen(player.args)
+        return PLAYING.is_file() and PLAYING.read_text().strip() != "closed"
+
     try:
+        wait_until(plays, 20, "a player that has the card")
         yield
     finally:
         player.kill()

@@ -18,7 +18,12 @@ from stream_bind.errors import WeightsError
 
 __all__ = ["WEIGHTS_FILES", "check", "load", "weights_files"]
 
-WEIGHTS_FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+WEIGHTS_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
 """What a directory's weights may be called, in the order of preference; an index names several parts."""
 REMEDY = "take the directory again from where it came"
 PLAIN, PEFT = "vision_model.encoder.layers.", "vision_model.encoder.base_model.model.layers."

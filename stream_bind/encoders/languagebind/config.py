@@ -11,7 +11,16 @@ from typing import Any, Literal, cast
 
 from stream_bind.errors import WeightsError
 
-__all__ = ["CONFIG_FILE", "KINDS", "MODALITY_OF", "Kind", "LanguageBindConfig", "TextConfig", "VisionConfig", "read_config"]
+__all__ = [
+    "CONFIG_FILE",
+    "KINDS",
+    "MODALITY_OF",
+    "Kind",
+    "LanguageBindConfig",
+    "TextConfig",
+    "VisionConfig",
+    "read_config",
+]
 
 CONFIG_FILE = "config.json"
 Kind = Literal["video", "audio", "depth", "thermal", "image"]
@@ -224,7 +233,9 @@ class _Section:
     def size(self, key: str, default: tuple[int, int]) -> tuple[int, int]:
         """One number for both sides, or rows and columns: a model saved again carries the list it was built with."""
         value = self.get(key, default)
-        both = [value, value] if isinstance(value, int | float) else list(value) if isinstance(value, list | tuple) else []
+        both = (
+            [value, value] if isinstance(value, int | float) else list(value) if isinstance(value, list | tuple) else []
+        )
         if len(both) != 2:
             raise ValueError(f"{self.name}: {key}: a number or two are wanted, found {value!r}")
         rows, columns = (_Section({"s": {key: side}}, "s").whole(key, 0) for side in both)

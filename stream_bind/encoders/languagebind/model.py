@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from stream_bind.encoders.languagebind.config import LanguageBindConfig, TextConfig, VisionConfig, read_config
 
@@ -251,7 +251,7 @@ class LanguageBind(nn.Module):
         most, known = self.config.text.max_position_embeddings, self.config.text.vocab_size
         if input_ids.ndim != 2 or not 1 <= input_ids.shape[1] <= most:
             raise ValueError(f"text wants ids (n, tokens) of at most {most} tokens, found {tuple(input_ids.shape)}")
-        if len(input_ids) and not (0 <= int(input_ids.min()) and int(input_ids.max()) < known):
+        if len(input_ids) and not (int(input_ids.min()) >= 0 and int(input_ids.max()) < known):
             raise ValueError(f"text ids lie between 0 and {known - 1}, found {int(input_ids.max())}")
         tower = self.text_model
         x = tower.embeddings.token_embedding(input_ids)

@@ -55,7 +55,7 @@ def weights_files(directory: Path) -> tuple[Path, ...]:
 def load(model: LanguageBind, directory: Path, device: torch.device, dtype: torch.dtype) -> None:
     """Fill `model` (on the meta device) with the weights of `directory`.
 
-    The file is checked as a whole, also the side that `model` lacks. WeightsError names the first key that does not fit.
+    The file is checked as a whole, also the side that `model` lacks. WeightsError names the first key that is wrong.
     """
     found = _Found.of(directory, model.config)
     found.check(model.config)

@@ -111,7 +111,7 @@ class Layer(nn.Module):
         return out
 
     def _over_time(self, x: Tensor) -> Tensor:
-        """(n * T, tokens, d): every token position attends over the T frames. The tables stay in the residual stream."""
+        """(n * T, tokens, d): every token position attends over the T frames. The tables stay in the residual."""
         tokens, dim = x.shape[1:]
         x = x.view(-1, self.frames, tokens, dim)
         if self.frames != 1:
@@ -283,4 +283,5 @@ class LanguageBind(nn.Module):
 
 def _unit(projected: Tensor) -> Tensor:
     x = projected.float()
-    return x / x.norm(dim=-1, keepdim=True)
+    unit: Tensor = x / x.norm(dim=-1, keepdim=True)
+    return unit

@@ -1,4 +1,4 @@
-"""The published LanguageBind models: what they are called, where they are, and what they look like. Imports no torch."""
+"""The published LanguageBind models: what they are called, where they are, what they look like. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from stream_bind.encoders.languagebind.config import Kind, LanguageBindConfig, TextConfig, VisionConfig
 
@@ -29,17 +30,17 @@ _VISION_L = VisionConfig(1024, 4096, 24, 16, "gelu", patch_size=14, lora_r=0)
 _VISION_H = VisionConfig(1280, 5120, 32, 16, "gelu", patch_size=14, lora_r=0)
 
 
-def _model(name: str, kind: Kind, about: str, *, huge: bool = False, **vision: object) -> Published:
-    tower = replace(_VISION_H if huge else _VISION_L, **vision)  # type: ignore[arg-type]
+def _model(name: str, kind: Kind, about: str, *, huge: bool = False, **vision: Any) -> Published:
+    tower = replace(_VISION_H if huge else _VISION_L, **vision)
     config = LanguageBindConfig(kind, tower, _TEXT_H if huge else _TEXT_L, 1024 if huge else 768)
     words = {"ft": "FT", "v1.5": "V1.5"}
     repository = "_".join(words.get(word, word.capitalize()) for word in name.split("-"))
     return Published(f"languagebind-{name}", f"LanguageBind/LanguageBind_{repository}", config, about)
 
 
-_TIME: dict[str, object] = {"add_time_attn": True, "num_frames": 8}
+_TIME: dict[str, Any] = {"add_time_attn": True, "num_frames": 8}
 # Rows are mel bins, columns 10 ms frames: 10.375 s of sound.
-_SOUND: dict[str, object] = {"image_size": (112, 1036), "audio_mean": -4.2677393, "audio_std": 4.5689974}
+_SOUND: dict[str, Any] = {"image_size": (112, 1036), "audio_mean": -4.2677393, "audio_std": 4.5689974}
 
 PUBLISHED: Mapping[str, Published] = {
     model.name: model
@@ -59,7 +60,7 @@ PUBLISHED: Mapping[str, Published] = {
     )
 }  # fmt: skip
 
-SMALL_DIMS: dict[str, int] = {
+SMALL_DIMS: dict[str, Any] = {
     "hidden_size": 48,
     "intermediate_size": 96,
     "num_hidden_layers": 2,
@@ -68,7 +69,7 @@ SMALL_DIMS: dict[str, int] = {
 
 
 def published_name(word: str) -> str | None:
-    """The name of the published model that a word means: `video-ft`, `languagebind-video-ft`, `LanguageBind_Video_FT`."""
+    """The published model that a word means: `video-ft`, `languagebind-video-ft`, `LanguageBind_Video_FT`; or None."""
     plain = re.sub(r"[_\s]+", "-", word.rpartition("/")[2].lower())
     name = f"languagebind-{plain.removeprefix('languagebind-')}"
     return name if name in PUBLISHED else None
@@ -81,10 +82,10 @@ def nearest_name(word: str) -> str:
 
 
 def small(config: LanguageBindConfig) -> LanguageBindConfig:
-    """The same layout with narrow towers: for trials without weights. Vectors of 64 numbers; inputs as large as ever."""
+    """The same layout with narrow towers: for trials without weights. Vectors of 64 numbers, inputs as ever."""
     return replace(
         config,
-        vision=replace(config.vision, **SMALL_DIMS, patch_size=28, lora_r=0),  # type: ignore[arg-type]
-        text=replace(config.text, **SMALL_DIMS),  # type: ignore[arg-type]
+        vision=replace(config.vision, **SMALL_DIMS, patch_size=28, lora_r=0),
+        text=replace(config.text, **SMALL_DIMS),
         projection_dim=64,
     )

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from stream_bind.errors import WeightsError
 
@@ -146,7 +146,7 @@ def _kind(body: Mapping[str, Any]) -> Kind:
     for name in names:
         kind = str(name).removeprefix("LanguageBind").lower()
         if str(name).startswith("LanguageBind") and kind in KINDS:
-            return cast(Kind, kind)
+            return kind
     known = ", ".join(f"LanguageBind{kind.capitalize()}" for kind in KINDS)
     raise ValueError(f"model_type: one of {known} is wanted, found {names[0]!r}; is this a LanguageBind model?")
 

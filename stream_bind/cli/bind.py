@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from stream_bind.cli.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from stream_bind.training.binder import Binder, Bound
@@ -74,27 +73,13 @@ def _tell(bound: Bound, evaluate_only: bool) -> None:
         print(f"written: {bound.directory}; use it with `encoder: {{model: imagebind, weights: {bound.directory}}}`")
 
 
-class _Interrupts:
-    """The first SIGINT or SIGTERM ends the run with everything kept, the second at once."""
+class _Interrupts(Interrupts):
+    """The first signal ends the run with everything kept."""
 
     def __init__(self, binder: Binder, view: Any) -> None:
+        super().__init__()
         self._binder, self._view = binder, view
-        self._count = 0
-        self._old: dict[int, Any] = {}
 
-    def __enter__(self) -> _Interrupts:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, old in self._old.items():
-            signal.signal(number, old)
-
-    def _handle(self, number: int, _frame: object) -> None:
-        self._count += 1
-        if self._count > 1:
-            os._exit(128 + number)
+    def first(self) -> None:
         self._view.tell("stopping after this step, with a checkpoint (once more kills)")
         self._binder.request_stop()

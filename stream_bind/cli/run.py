@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stream_bind.cli.interrupts import Interrupts
 from stream_bind.errors import ConfigError, StreamBindError
 
 if TYPE_CHECKING:
@@ -140,29 +140,18 @@ def run_command(
         raise typer.Exit(3)
 
 
-class _Interrupts:
-    """First SIGINT or SIGTERM drains, the second kills."""
+class _Interrupts(Interrupts):
+    """The first signal drains."""
 
     def __init__(self) -> None:
-        self.count = 0
+        super().__init__()
         self._stopped = False
         self._supervisor: Supervisor | None = None
-        self._old: dict[int, Any] = {}
 
     def attach(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         if self.count or self._stopped:
             supervisor.request_stop()
-
-    def __enter__(self) -> _Interrupts:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, old in self._old.items():
-            signal.signal(number, old)
 
     def stop(self) -> None:
         """End the run as an interrupt would, but without one."""
@@ -170,10 +159,7 @@ class _Interrupts:
         if self._supervisor is not None:
             self._supervisor.request_stop()
 
-    def _handle(self, number: int, _frame: object) -> None:
-        self.count += 1
-        if self.count > 1:
-            os._exit(128 + number)
+    def first(self) -> None:
         print("stream-bind: stopping: serving what waits (once more kills)", file=sys.stderr, flush=True)
         if self._supervisor is not None:
             self._supervisor.request_stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from devices.simulated.canvas import Canvas
@@ -11,7 +12,7 @@ from devices.simulated.world import Scene
 __all__ = ["STAGES", "Stage", "stage_of"]
 
 
-class Stage:
+class Stage(ABC):
     """The bodies of one scene. Everything random is drawn once, from `scene.rng`, when the stage is set."""
 
     gaze: ClassVar[tuple[float, float]] = (0.0, 0.0)
@@ -20,9 +21,9 @@ class Stage:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
 
+    @abstractmethod
     def draw(self, canvas: Canvas, age_s: float) -> None:
         """Paint the scene as it is `age_s` after its beginning, far things first."""
-        raise NotImplementedError
 
 
 STAGES: dict[str, str] = {

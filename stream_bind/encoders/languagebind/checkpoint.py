@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,44 +11,19 @@ import torch
 from torch import Tensor
 
 from stream_bind.encoders.languagebind.config import LanguageBindConfig
+from stream_bind.encoders.languagebind.files import REMEDY, weights_files
 from stream_bind.encoders.languagebind.model import LanguageBind
 from stream_bind.encoders.weights import Checkpoint
 from stream_bind.errors import WeightsError
 
-__all__ = ["WEIGHTS_FILES", "check", "load", "weights_files"]
+__all__ = ["check", "expected_shapes", "load", "lora_targets"]
 
-WEIGHTS_FILES = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
-"""What a directory's weights may be called, in the order of preference; an index names several parts."""
-REMEDY = "take the directory again from where it came"
 PLAIN, PEFT = "vision_model.encoder.layers.", "vision_model.encoder.base_model.model.layers."
 LORA = re.compile(r"(.+)\.lora_([AB])\.default\.weight")
 IGNORED = (".position_ids",)
 """Buffers that older versions of transformers wrote: 0, 1, 2 ..."""
 TEXT = ("text_model.", "text_projection.")
 VISION = ("vision_model.", "visual_projection.")
-
-
-def weights_files(directory: Path) -> tuple[Path, ...]:
-    """The files that hold a directory's weights. WeightsError if there are none."""
-    for name in WEIGHTS_FILES:
-        file = directory / name
-        if not file.is_file():
-            continue
-        if not name.endswith(".json"):
-            return (file,)
-        try:
-            parts = sorted(set(json.loads(file.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise WeightsError(f"{file}: is no index of weights ({error}); {REMEDY}") from error
-        if not parts or any(Path(part).name != part for part in parts):
-            raise WeightsError(f"{file}: names no files beside it; {REMEDY}")
-        return tuple(directory / part for part in parts)
-    raise WeightsError(f"{directory}: holds no weights; one of {', '.join(WEIGHTS_FILES)} is wanted")
 
 
 def load(model: LanguageBind, directory: Path, device: torch.device, dtype: torch.dtype) -> None:
@@ -197,8 +171,3 @@ class _Found:
 
     def error(self, what: str) -> WeightsError:
         return WeightsError(f"{self.directory}: the weights {what}; {REMEDY}")
-
-    def raw_names(self) -> Iterator[str]:
-        """Every name in the files that counts."""
-        yield from (raw for _, raw in self.plain.values())
-        yield from (raw for parts in self.lora.values() for _, raw in parts.values())

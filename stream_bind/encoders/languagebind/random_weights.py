@@ -1,4 +1,4 @@
-"""Seeded weights for a LanguageBind that nobody trained: for trials and benchmarks. numpy only.
+"""Seeded weights for a LanguageBind that nobody trained: for trials and benchmarks.
 
 Every tensor depends on the seed and its own key alone, so text towers of one seed agree whatever they are bound to.
 """
@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["random_tensor", "random_tensors"]
+from stream_bind.encoders.languagebind.config import LanguageBindConfig
+
+if TYPE_CHECKING:
+    from stream_bind.encoders.languagebind.model import LanguageBind
+
+__all__ = ["random_tensor", "seeded"]
 
 LOG_SCALE = math.log(1 / 0.07)
 EMBEDDING_STD = 0.02
@@ -20,10 +25,18 @@ SHARPNESS = 2.0
 """Gain on queries and keys: with 1 attention averages all tokens, and all inputs look alike."""
 
 
-def random_tensors(shapes: Mapping[str, tuple[int, ...]], seed: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """The tensors of these keys, one after the other."""
-    for key, shape in shapes.items():
-        yield key, random_tensor(key, shape, seed)
+def seeded(config: LanguageBindConfig, seed: int, *, vision: bool = True, text: bool = True) -> LanguageBind:
+    """A model with these weights, ready to run on the CPU in float32."""
+    import torch
+
+    from stream_bind.encoders.languagebind.model import LanguageBind
+
+    with torch.device("meta"):
+        model = LanguageBind(config, vision=vision, text=text)
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    state = {key: torch.from_numpy(random_tensor(key, shape, seed)) for key, shape in shapes.items()}
+    model.load_state_dict(state, strict=True, assign=True)
+    return model.eval().requires_grad_(False)
 
 
 def random_tensor(key: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:

@@ -14,7 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["MEAN", "STD", "centre_geometry", "crop_offset", "resize_bicubic", "resize_bilinear", "still", "video_frame", "video_spans"]
+__all__ = [
+    "MEAN",
+    "STD",
+    "centre_geometry",
+    "crop_offset",
+    "resize_bicubic",
+    "resize_bilinear",
+    "still",
+    "video_frame",
+    "video_spans",
+]
 
 FloatArray = NDArray[np.float32]
 ByteArray = NDArray[np.uint8]
@@ -107,23 +117,28 @@ def resize_bilinear(
 def resize_bicubic(
     image: NDArray[np.generic], shape: tuple[int, int], part: tuple[slice, slice] = (slice(None), slice(None))
 ) -> FloatArray:
-    """(H, W[, C]) to the `part` of its bicubic resize to `shape`, float32, no antialias, half-pixel centres, not clamped.
+    """(H, W[, C]) to the `part` of its bicubic resize to `shape`, float32, half-pixel centres, not clamped.
 
-    Four neighbours each way with a = -0.75, as torch resizes tensors; Pillow's filter has -0.5 and antialiases. Edges
-    repeat. cv2.resize rounds its positions differently and would be 1e-4 off.
+    No antialias: four neighbours each way with a = -0.75, as torch resizes tensors; Pillow's filter has -0.5 and
+    antialiases. Edges repeat. cv2.resize rounds its positions differently and would be 1e-4 off.
     """
     rows, row_weights = _cubic(image.shape[0], shape[0], *_span(part[0], shape[0]))
     columns, column_weights = _cubic(image.shape[1], shape[1], *_span(part[1], shape[1]))
     # Rows first, and only of the columns that are looked at.
     left, right = int(columns.min()), int(columns.max()) + 1
     used = image[:, left:right].reshape(image.shape[0], -1)
-    upright = sum(used[index].astype(np.float32) * weight[:, None] for index, weight in zip(rows, row_weights, strict=True))
-    upright = np.asarray(upright).reshape(len(rows[0]), right - left, -1)
-    resized = sum(
-        upright[:, index - left] * weight[:, None] for index, weight in zip(columns, column_weights, strict=True)
-    )
-    whole: FloatArray = np.asarray(resized, np.float32).reshape(len(rows[0]), len(columns[0]), *image.shape[2:])
-    return whole
+    upright = _weighted(used, rows, row_weights).reshape(len(rows[0]), right - left, -1).swapaxes(0, 1)
+    whole = _weighted(upright, columns - left, column_weights).swapaxes(0, 1)
+    return whole.reshape(len(rows[0]), len(columns[0]), *image.shape[2:])
+
+
+def _weighted(rows: NDArray[np.generic], index: NDArray[np.intp], weights: FloatArray) -> FloatArray:
+    """Sums of rows (n, ...) picked by index (4, m), times weights (4, m): (m, ...) float32."""
+    shape = (-1, *(1,) * (rows.ndim - 1))
+    out: FloatArray = rows[index[0]].astype(np.float32) * weights[0].reshape(shape)
+    for picked, weight in zip(index[1:], weights[1:], strict=True):
+        out += rows[picked] * weight.reshape(shape)
+    return out
 
 
 @lru_cache(maxsize=16)

@@ -1,6 +1,6 @@
 """One clip maker per kind of LanguageBind model: a window of native samples to the packed array the encoder takes.
 
-numpy only: these run in the capture actor. Means and deviations are the encoder's, on its device.
+numpy and OpenCV only: these run in the capture actor. Means and deviations are the encoder's, on its device.
 """
 
 from __future__ import annotations
@@ -9,188 +9,225 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stream_bind.encoders.base import ClipSpec
 from stream_bind.encoders.imagebind.clips import frames_inside, picked
 from stream_bind.encoders.languagebind import inputs
-from stream_bind.encoders.languagebind.config import VisionConfig
 from stream_bind.encoders.preprocess import fbank
-from stream_bind.encoders.preprocess.holes import fill_nearest
+from stream_bind.encoders.preprocess.sinc import resample_sinc
 from stream_bind.errors import ClipError
 from stream_bind.messages import StreamSpec, Window
-from stream_bind.resample import resample_audio
+from stream_bind.resample import GAP_PERIODS, resample_audio
 
 __all__ = [
     "AudioClips",
     "DepthClips",
     "DepthSettings",
     "ImageClips",
-    "PictureSettings",
     "ThermalClips",
     "ThermalSettings",
     "VideoClips",
-    "audio_length_s",
+    "VisionSettings",
 ]
 
 FloatArray = NDArray[np.float32]
-AUDIO_CONTEXT_S = 0.05
-"""Run-in of the sound resampler."""
-SLACK_NS = 10_000_000
-"""Less than this missing at an edge of a window, one frame of the spectrogram, is no edge of the sound."""
+
+LENGTH_S = 2.0
+"""Of the windows whose frames are seen: what a first and a last frame of ImageBind's video span, too."""
+HOP_S = 0.5
+AUDIO_HOP_S = 2.5
+"""A quarter of the window, on the grid of half seconds, and with motion's hop in one rig."""
+UNITS_M = {"": 1.0, "m": 1.0, "mm": 0.001}
 
 
-class PictureSettings(BaseModel):
-    """Which frame of a window a model of still pictures sees. A video model sees frames all over the window."""
-
+class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    crop: inputs.Crop = "centre"
+    """Square of a frame that is seen: left or top, centre (the reference's), right or bottom."""
+
+
+class VisionSettings(_Settings):
+    """Which frames of a camera's window are seen, and which part of them."""
+
     pick: Literal["last", "middle", "first"] = "last"
-    """Which frame of the window is embedded."""
+    """Models of still pictures: the frame of the window. A video model sees frames all over it."""
 
 
-class DepthSettings(PictureSettings):
+class DepthSettings(_Settings):
     """How metres become what a depth model sees."""
 
+    pick: Literal["last", "middle", "first"] = "last"
+    """Which frame of the window is seen."""
     max_depth_m: float | None = Field(default=None, ge=0)
-    """Depth shown as the farthest; null takes the model's own (10 m), 0 the frame's largest."""
-    holes: Literal["near", "nearest", "far"] = "near"
-    """Pixels without depth are shown at 1 cm, as the reference does, as the nearest measured one of their row, or as
-    the farthest. The published model learned from depth without holes: `nearest` comes closest to that."""
+    """Depth shown as the farthest; null takes the model's own (10 m), 0 each frame's greatest."""
+    holes: inputs.Holes = "near"
+    """Pixels without depth: `near` shows them at 1 cm, as the reference reads a 0, `far` as the farthest, `nearest` as
+    the nearest measured one of their row. The published model learned from depth without holes."""
     min_valid: float = Field(default=0.1, ge=0, le=1)
     """A frame with a smaller share of measured pixels is refused."""
 
 
-class ThermalSettings(PictureSettings):
-    """How temperatures become grey. Frames that are grey already are shown as they are."""
+class ThermalSettings(_Settings):
+    """How a thermal frame becomes grey, hot white. 8-bit frames are shown as they are."""
 
+    pick: Literal["last", "middle", "first"] = "last"
+    """Which frame of the window is seen."""
     range_k: tuple[float, float] | Literal["frame"] = "frame"
-    """Kelvin shown as black and white, or `frame`: each frame's own coldest and hottest, as in training."""
+    """Kelvin shown as black and white, or `frame`: each frame's coldest and hottest, as the training pictures were
+    made."""
+
+    @model_validator(mode="after")
+    def _range_rises(self) -> ThermalSettings:
+        if self.range_k != "frame" and not 0 <= self.range_k[0] < self.range_k[1]:
+            raise ValueError(f"range_k must rise from 0 K or more, found {list(self.range_k)}")
+        return self
 
 
 class VideoClips:
-    """Evenly spaced frames of the window (frames, 224, 224, 3) float32 in [0, 1]; fewer are shown more than once."""
+    """Evenly spaced frames of the window, (num_frames, size, size, 3) float32 in [0, 1].
 
-    def __init__(self, n_frames: int, length_s: float = 2.0) -> None:
-        self.n_frames = n_frames
-        self.spec = ClipSpec("vision", length_s, 0.5, (n_frames, inputs.SIZE, inputs.SIZE, 3), "float32")
+    First and last frame included, positions rounded down, as of a file; of fewer frames some are shown more than once.
+    The window must hold all its frames (payload "all"): frames chosen from the edges of the hop cells would be others.
+    """
+
+    def __init__(
+        self, settings: VisionSettings, length_s: float = LENGTH_S, num_frames: int = 8, size: int = inputs.SIZE
+    ) -> None:
+        self.settings, self.num_frames, self.size = settings, num_frames, size
+        self.spec = ClipSpec("vision", length_s, HOP_S, (num_frames, size, size, 3), "float32")
 
     def make(self, window: Window, stream: StreamSpec) -> NDArray[Any]:
-        inside = frames_inside(window)
-        ids = inputs.frame_ids(len(inside), self.n_frames)
         try:
-            seen = {i: inputs.video_frame(inside[i]) for i in dict.fromkeys(ids)}
+            return inputs.video(frames_inside(window), self.num_frames, self.size, self.settings.crop)
         except ValueError as error:
             raise ClipError(f"{window.stream}: {error}") from error
-        return np.stack([seen[i] for i in ids])
 
 
 class ImageClips:
-    """The picked frame (224, 224, 3) float32, around [0, 1]: bicubic may leave it."""
+    """The picked frame (size, size, 3) float32, some tenths beyond [0, 1] next to edges: nothing is clamped."""
 
-    def __init__(self, settings: PictureSettings, length_s: float = 2.0) -> None:
-        self.settings = settings
-        self.spec = ClipSpec("vision", length_s, 0.5, (inputs.SIZE, inputs.SIZE, 3), "float32", payload="edges")
+    def __init__(self, settings: VisionSettings, length_s: float = LENGTH_S, size: int = inputs.SIZE) -> None:
+        self.settings, self.size = settings, size
+        self.spec = ClipSpec("vision", length_s, HOP_S, (size, size, 3), "float32", payload="edges")
 
     def make(self, window: Window, stream: StreamSpec) -> NDArray[Any]:
         frame = picked(frames_inside(window), self.settings.pick)
         try:
-            seen = inputs.picture(frame)
+            return inputs.picture(frame, self.size, self.settings.crop)
         except ValueError as error:
             raise ClipError(f"{window.stream}: {error}") from error
-        return seen if seen.ndim == 3 else np.repeat(seen[:, :, None], 3, axis=2)
 
 
 class DepthClips:
-    """The picked frame (1, 224, 224) float32: 0 near, 1 far."""
+    """The picked frame (1, size, size) float32, 0 near to 1 at the greatest depth.
 
-    def __init__(self, settings: DepthSettings, model: VisionConfig, length_s: float = 2.0) -> None:
-        self.settings = settings
-        self.max_depth_m = model.max_depth_m if settings.max_depth_m is None else settings.max_depth_m
-        self.spec = ClipSpec("depth", length_s, 0.5, (1, inputs.SIZE, inputs.SIZE), "float32", payload="edges")
+    Frames are uint16 millimetres, or floating point in the stream's unit (m or mm).
+    """
 
-    def make(self, window: Window, stream: StreamSpec) -> NDArray[Any]:
-        frame = picked(frames_inside(window), self.settings.pick)
-        try:
-            return inputs.depth_plane(self._filled(np.asarray(frame, np.float32)), self.max_depth_m)
-        except ValueError as error:
-            raise ClipError(f"{window.stream}: {error}") from error
-
-    def _filled(self, metres: FloatArray) -> FloatArray:
-        with np.errstate(invalid="ignore"):
-            valid = np.isfinite(metres) & (metres > 0)
-        share = float(valid.mean()) if valid.size else 0.0
-        if share < self.settings.min_valid or share == 0.0:
-            raise ValueError(
-                f"{share:.0%} of the depth pixels are measured, min_valid is {self.settings.min_valid:.0%}"
-            )
-        if share == 1.0 or self.settings.holes == "near":
-            return metres
-        if self.settings.holes == "nearest":
-            return fill_nearest(metres, valid)
-        far = np.float32(self.max_depth_m or metres[valid].max())
-        return np.where(valid, metres, far).astype(np.float32)
-
-
-class ThermalClips:
-    """The picked frame as grey (1, 224, 224) float32, around [0, 1], white hot."""
-
-    def __init__(self, settings: ThermalSettings, length_s: float = 2.0) -> None:
-        self.settings = settings
-        self.spec = ClipSpec("thermal", length_s, 0.5, (1, inputs.SIZE, inputs.SIZE), "float32", payload="edges")
+    def __init__(
+        self,
+        settings: DepthSettings,
+        length_s: float = LENGTH_S,
+        max_depth_m: float = 10.0,
+        size: int = inputs.SIZE,
+    ) -> None:
+        """max_depth_m: the model's (config.json's max_depth), where the settings name none."""
+        self.settings, self.size = settings, size
+        self.max_depth_m = max_depth_m if settings.max_depth_m is None else settings.max_depth_m
+        self.spec = ClipSpec("depth", length_s, HOP_S, (1, size, size), "float32", payload="edges")
 
     def make(self, window: Window, stream: StreamSpec) -> NDArray[Any]:
         frame = np.asarray(picked(frames_inside(window), self.settings.pick))
         try:
-            if frame.ndim != 2:
-                raise ValueError(f"a thermal frame is (H, W) uint8 grey or float32 kelvin, found {frame.shape}")
-            if frame.dtype != np.uint8:
-                range_k = None if self.settings.range_k == "frame" else self.settings.range_k
-                frame = inputs.stretched(frame, range_k)
-            return inputs.picture(frame)[None]
+            if frame.dtype.kind == "f":
+                if stream.unit not in UNITS_M:
+                    raise ValueError(f"depth wants the unit m or mm, found {stream.unit!r}")
+                frame = frame if UNITS_M[stream.unit] == 1.0 else frame * np.float32(UNITS_M[stream.unit])
+            with np.errstate(invalid="ignore"):
+                share = float((np.isfinite(frame) & (frame > 0)).mean()) if frame.size else 0.0
+            if share < self.settings.min_valid:
+                wanted = self.settings.min_valid
+                raise ValueError(f"{share:.0%} of the depth pixels are measured, min_valid is {wanted:.0%}")
+            settings = self.settings
+            return inputs.depth_plane(frame, self.max_depth_m, holes=settings.holes, size=self.size, crop=settings.crop)
         except ValueError as error:
             raise ClipError(f"{window.stream}: {error}") from error
+
+
+class ThermalClips:
+    """The picked frame as grey (1, size, size) float32, hot white, some tenths beyond [0, 1] next to edges.
+
+    One plane is enough: the thermal pictures of the reference are grey (its coloured ones would come as their luma).
+    """
+
+    def __init__(self, settings: ThermalSettings, length_s: float = LENGTH_S, size: int = inputs.SIZE) -> None:
+        self.settings, self.size = settings, size
+        self.spec = ClipSpec("thermal", length_s, HOP_S, (1, size, size), "float32", payload="edges")
+
+    def make(self, window: Window, stream: StreamSpec) -> NDArray[Any]:
+        frame = np.asarray(picked(frames_inside(window), self.settings.pick))
+        try:
+            return inputs.grey_plane(self._grey(frame), self.size, self.settings.crop)
+        except ValueError as error:
+            raise ClipError(f"{window.stream}: {error}") from error
+
+    def _grey(self, frame: NDArray[Any]) -> NDArray[Any]:
+        if frame.ndim == 3 and frame.shape[2] == 3 and frame.dtype == np.uint8:
+            import cv2
+
+            return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))  # of equal channels their very value
+        if frame.ndim != 2 or min(frame.shape) == 0:
+            raise ValueError(
+                f"a thermal frame is (H, W) uint8 grey or float32 kelvin, found {frame.shape} {frame.dtype}"
+            )
+        if frame.dtype == np.uint8:
+            return frame
+        return inputs.stretched(frame, None if self.settings.range_k == "frame" else self.settings.range_k)
 
 
 class AudioClips:
-    """Log-mel pictures (1 or 3, mels, frames) float32: one where the window is no longer than the model's, else three.
+    """Log-mel picture (1, n_mels, target_length) float32; (3, ...) where the window is longer than the model's.
 
-    The three are stretches of its front, middle and back. Shorter windows are repeated in time. Sound is resampled to
-    16 kHz, its mean over all channels removed, its first channel analysed.
+    The default window, 10.375 s for 1036 frames, fills the picture exactly. What is shorter is repeated in time, of
+    what is longer the front, the middle and the back are seen. Sound is resampled to 16 kHz by the filter the
+    reference uses, its mean over all channels removed, its first channel analysed.
     """
 
-    def __init__(self, model: VisionConfig, length_s: float | None = None) -> None:
-        self.n_mels, self.n_frames = model.image_size
-        own_s = audio_length_s(model)
-        length = own_s if length_s is None else length_s
-        self.n_planes = 1 if length <= own_s else 3
-        self.spec = ClipSpec(
-            "audio", length, 2.5, (self.n_planes, self.n_mels, self.n_frames), "float32", context_s=AUDIO_CONTEXT_S
-        )
+    def __init__(self, n_mels: int = 112, target_length: int = 1036, length_s: float | None = None) -> None:
+        self.n_mels, self.target_length = n_mels, target_length
+        length = inputs.length_of_frames(target_length) if length_s is None else length_s
+        self.n_samples = round(length * fbank.RATE_HZ)
+        n_planes = 3 if inputs.mel_frames(self.n_samples) > target_length else 1
+        self.spec = ClipSpec("audio", length, AUDIO_HOP_S, (n_planes, n_mels, target_length), "float32")
 
     def make(self, window: Window, stream: StreamSpec) -> NDArray[Any]:
-        samples = np.asarray(window.data, np.float32)
-        if len(samples) == window.n_context:
+        samples = np.asarray(window.data, np.float32)[window.n_context :]
+        t_ns = window.t_ns[window.n_context :]
+        if len(samples) == 0:
             raise ClipError(f"{window.stream}: window {window.index} holds no sound")
-        begin_ns, end_ns = _heard(window, stream.rate_hz)
+        begin_ns, end_ns = _heard(window, t_ns, stream.rate_hz)
+        rate_hz = round(stream.rate_hz)
         try:
-            sound = resample_audio(samples, window.t_ns, begin_ns, end_ns, fbank.RATE_HZ, stream.rate_hz)
-            return inputs.mel_picture(np.ascontiguousarray(sound.T), self.n_mels, self.n_frames)[: self.n_planes]
+            # At its own rate: each sample at its own time, gaps silent.
+            native = resample_audio(samples, t_ns, begin_ns, end_ns, rate_hz, rate_hz)
+            wave = resample_sinc(np.ascontiguousarray(native.T), rate_hz, fbank.RATE_HZ)[:, : self.n_samples]
+            planes = inputs.mel_picture(wave, self.n_mels, self.target_length)
         except ValueError as error:
             raise ClipError(f"{window.stream}: {error}") from error
+        return planes if len(planes) == self.spec.shape[0] else np.repeat(planes, 3, axis=0)
 
 
-def _heard(window: Window, rate_hz: float) -> tuple[int, int]:
-    """The stretch of the window in which there is sound: a file may end, a microphone begin within it.
+def _heard(window: Window, t_ns: NDArray[np.int64], rate_hz: float) -> tuple[int, int]:
+    """The stretch of the window in which there is sound: a file ends, or a microphone begins, within it.
 
-    Silence there would be heard as silence; the model was taught with short sounds that are repeated.
+    What lies outside would be heard as silence, where the model was shown short sounds repeated.
     """
-    first_ns, last_ns = int(window.t_ns[window.n_context]), int(window.t_ns[-1]) + round(1e9 / rate_hz)
-    begin_ns = window.t_start_ns if first_ns - window.t_start_ns < SLACK_NS else first_ns
-    end_ns = window.t_end_ns if window.t_end_ns - last_ns < SLACK_NS else last_ns
-    return begin_ns, end_ns
-
-
-def audio_length_s(model: VisionConfig) -> float:
-    """Seconds of sound that fill the model's picture exactly: 10.375 for the published 1036 frames of 25 ms each 10."""
-    return (fbank.FRAME + (model.image_size[1] - 1) * fbank.HOP) / fbank.RATE_HZ
+    period_ns = 1e9 / rate_hz
+    first_ns, end_ns = int(t_ns[0]), int(t_ns[-1]) + round(period_ns)
+    slack_ns = GAP_PERIODS * period_ns
+    return (
+        window.t_start_ns if first_ns - window.t_start_ns <= slack_ns else first_ns,
+        window.t_end_ns if window.t_end_ns - end_ns <= slack_ns else end_ns,
+    )

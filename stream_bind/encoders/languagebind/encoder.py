@@ -24,7 +24,7 @@ from stream_bind.encoders.languagebind.clips import (
     ThermalClips,
     VideoClips,
 )
-from stream_bind.encoders.languagebind.config import CONFIG_FILE
+from stream_bind.encoders.languagebind.config import CONFIG_FILE, VisionConfig
 from stream_bind.encoders.languagebind.files import weights_files
 from stream_bind.encoders.languagebind.settings import LanguageBindEncoderConfig, Tower
 from stream_bind.encoders.preprocess import fbank
@@ -80,13 +80,13 @@ class LanguageBindEncoder(BranchedEncoder[LanguageBindEncoderConfig, "LanguageBi
         model = tower.config
         match model.kind:
             case "video":
-                return VideoClips(model.vision.num_frames, length)
+                return VideoClips(config.vision, length, model.vision.num_frames)
             case "image":
                 return ImageClips(config.vision, length)
             case "audio":
-                return AudioClips(model.vision, length_s)
+                return AudioClips(*model.vision.image_size, length_s)
             case "depth":
-                return DepthClips(config.depth, model.vision, length)
+                return DepthClips(config.depth, length, model.vision.max_depth_m)
             case _:
                 return ThermalClips(config.thermal, length)
 
@@ -115,7 +115,8 @@ class LanguageBindEncoder(BranchedEncoder[LanguageBindEncoderConfig, "LanguageBi
             if modality not in known:
                 raise ConfigError(f"encoder {self.name}: no modality {modality!r}; it has {', '.join(known)}")
         self._pick_compute()
-        self._normalise = Normaliser({m: tower.config for m, tower in self._towers.items()}, self._device)
+        sound = self._towers["audio"].config.vision if "audio" in self._towers else VisionConfig()
+        self._normalise = Normaliser(self._device, audio_mean=sound.audio_mean, audio_std=sound.audio_std)
         if not self._model:
             self._model = self._identity()
         if self.trained:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from stream_bind.encoders.languagebind.clips import DepthSettings, PictureSettings, ThermalSettings
+from stream_bind.encoders.languagebind.clips import DepthSettings, ThermalSettings, VisionSettings
 from stream_bind.encoders.languagebind.config import LanguageBindConfig, read_config
 from stream_bind.encoders.languagebind.published import PUBLISHED, nearest_name, published_name, small
 from stream_bind.errors import WeightsError
@@ -58,8 +58,8 @@ class LanguageBindEncoderConfig(BaseModel):
     """auto takes a CUDA GPU if there is one."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the computation; auto is bfloat16 on CUDA and float32 elsewhere."""
-    vision: PictureSettings = PictureSettings()
-    """Which frame an `image` model sees; a video model sees frames all over the window."""
+    vision: VisionSettings = VisionSettings()
+    """Which frame an `image` model sees, and which part of the frames."""
     depth: DepthSettings = DepthSettings()
     """Metres to what the depth model sees."""
     thermal: ThermalSettings = ThermalSettings()

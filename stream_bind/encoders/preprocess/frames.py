@@ -14,17 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = [
-    "MEAN",
-    "STD",
-    "centre_geometry",
-    "crop_offset",
-    "resize_bicubic",
-    "resize_bilinear",
-    "still",
-    "video_frame",
-    "video_spans",
-]
+__all__ = ["MEAN", "STD", "centre_geometry", "crop_offset", "resize_bilinear", "still", "video_frame", "video_spans"]
 
 FloatArray = NDArray[np.float32]
 ByteArray = NDArray[np.uint8]
@@ -112,56 +102,6 @@ def resize_bilinear(
     whole = _between(upper, lower, wy)
     resized: FloatArray = whole.reshape(n_rows, n_columns, *image.shape[2:])
     return resized
-
-
-def resize_bicubic(
-    image: NDArray[np.generic], shape: tuple[int, int], part: tuple[slice, slice] = (slice(None), slice(None))
-) -> FloatArray:
-    """(H, W[, C]) to the `part` of its bicubic resize to `shape`, float32, half-pixel centres, not clamped.
-
-    No antialias: four neighbours each way with a = -0.75, as torch resizes tensors; Pillow's filter has -0.5 and
-    antialiases. Edges repeat. cv2.resize rounds its positions differently and would be 1e-4 off.
-    """
-    rows, row_weights = _cubic(image.shape[0], shape[0], *_span(part[0], shape[0]))
-    columns, column_weights = _cubic(image.shape[1], shape[1], *_span(part[1], shape[1]))
-    # Rows first, and only of the columns that are looked at.
-    left, right = int(columns.min()), int(columns.max()) + 1
-    used = image[:, left:right].reshape(image.shape[0], -1)
-    upright = _weighted(used, rows, row_weights).reshape(len(rows[0]), right - left, -1).swapaxes(0, 1)
-    whole = _weighted(upright, columns - left, column_weights).swapaxes(0, 1)
-    return whole.reshape(len(rows[0]), len(columns[0]), *image.shape[2:])
-
-
-def _weighted(rows: NDArray[np.generic], index: NDArray[np.intp], weights: FloatArray) -> FloatArray:
-    """Sums of rows (n, ...) picked by index (4, m), times weights (4, m): (m, ...) float32."""
-    shape = (-1, *(1,) * (rows.ndim - 1))
-    out: FloatArray = rows[index[0]].astype(np.float32) * weights[0].reshape(shape)
-    for picked, weight in zip(index[1:], weights[1:], strict=True):
-        out += rows[picked] * weight.reshape(shape)
-    return out
-
-
-@lru_cache(maxsize=16)
-def _cubic(n_in: int, n_out: int, start: int, stop: int) -> tuple[NDArray[np.intp], FloatArray]:
-    """(4, stop - start) neighbours and their weights (Keys 1981, a = -0.75), worked out in float32 as torch does."""
-    half, a = np.float32(0.5), np.float32(-0.75)
-    positions = np.arange(n_out, dtype=np.float32)[start:stop]
-    source = (positions + half) * (np.float32(n_in) / np.float32(n_out)) - half
-    first = np.floor(source)
-    t = source - first
-    one, two = np.float32(1), np.float32(2)
-
-    def near(x: FloatArray) -> FloatArray:
-        value: FloatArray = ((a + two) * x - (a + np.float32(3))) * x * x + one
-        return value
-
-    def far(x: FloatArray) -> FloatArray:
-        value: FloatArray = ((a * x - np.float32(5) * a) * x + np.float32(8) * a) * x - np.float32(4) * a
-        return value
-
-    weights = np.stack([far(t + one), near(t), near(one - t), far(two - t)])
-    index = first.astype(np.intp) + np.arange(-1, 3)[:, None]
-    return np.clip(index, 0, n_in - 1), weights
 
 
 def _between(a: FloatArray, b: FloatArray, weight: FloatArray) -> FloatArray:

@@ -59,9 +59,6 @@ NEAR_M = 0.01
 """Depth is clipped to at least this, before it is divided."""
 
 
-# Pictures
-
-
 def picture_pixels(image: Image.Image) -> NDArray[Any]:
     """A picture file opened by Pillow to (H, W, 3) uint8 or, of 16-bit grey, (H, W) uint16. RGB comes as it is stored.
 
@@ -189,9 +186,6 @@ def _white(frame: NDArray[Any]) -> int:
     return 255 if frame.dtype == np.uint8 else 65535
 
 
-# Video
-
-
 def frame_ids(n_frames: int, n_wanted: int) -> NDArray[np.int64]:
     """(n_wanted,) positions of the frames a clip shows: evenly spaced, first and last included, rounded *down*.
 
@@ -226,9 +220,6 @@ def video(
     return np.stack([shown[i] for i in ids])
 
 
-# Sound
-
-
 def length_of_frames(n_frames: int) -> float:
     """Seconds of sound that give exactly `n_frames` mel frames: 10.375 for 1036."""
     return (fbank.FRAME + fbank.HOP * (n_frames - 1)) / fbank.RATE_HZ
@@ -245,8 +236,12 @@ def mel_picture(
     """(channels, n) float32 in [-1, 1) at 16 kHz to (1, n_mels, n_frames) log-mel float32, (3, ...) if it is longer.
 
     One mean over all channels is removed, channel 0 alone is analysed (no down-mix). What becomes of shorter and
-    longer sound: `fused`. ValueError below 400 samples.
+    longer sound: `fused`. ValueError below 400 samples, or for whole numbers.
     """
+    if wave.ndim != 2 or wave.dtype.kind != "f":
+        raise ValueError(
+            f"sound is (channels, n) float in [-1, 1), found {wave.shape} {wave.dtype}; divide 16-bit samples by 32768"
+        )
     return fused(fbank.log_mel(wave[0] - wave.mean(), n_mels, rounded=True), n_frames, starts)
 
 
@@ -272,9 +267,6 @@ def mel_starts(found: int, n_frames: int) -> tuple[int, int, int]:
     parts = np.array_split(np.arange(found - n_frames + 1), 3)
     front, middle, back = (int(part[(len(part) - 1) // 2]) if len(part) else 0 for part in parts)
     return front, middle, back
-
-
-# Mean and deviation, in numpy
 
 
 def normalised_pixels(clip: FloatArray) -> FloatArray:

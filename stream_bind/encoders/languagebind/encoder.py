@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stream_bind.encoders.base import ClipMaker
 from stream_bind.encoders.branches import BranchedEncoder, show_terms
-from stream_bind.encoders.cache import PULL, file_digest, model_cache
+from stream_bind.encoders.cache import file_digest, model_cache
 from stream_bind.encoders.catalogue import VOCABULARY_FILE
 from stream_bind.encoders.languagebind.clips import (
     AudioClips,
@@ -26,6 +26,7 @@ from stream_bind.encoders.languagebind.clips import (
 )
 from stream_bind.encoders.languagebind.config import CONFIG_FILE, VisionConfig
 from stream_bind.encoders.languagebind.files import weights_files
+from stream_bind.encoders.languagebind.published import PUBLISHED
 from stream_bind.encoders.languagebind.settings import LanguageBindEncoderConfig, Tower
 from stream_bind.encoders.preprocess import fbank
 from stream_bind.errors import ConfigError, WeightsError
@@ -195,11 +196,11 @@ def directory_of(tower: Tower) -> Path:
 
 
 def find_directory(name: str) -> Path:
-    """The directory of a pulled model. WeightsError with the command that fetches it."""
+    """The directory of a fetched model. WeightsError with the command that fetches it (of huggingface_hub)."""
     path = model_cache() / name
     if not (path / CONFIG_FILE).is_file():
         raise WeightsError(
-            f"{name}: there is no model at {path}; {PULL.format(name=name)}, name a directory in `modalities`, or set "
-            "`weights: random` for untrained vectors"
+            f"{name}: there is no model at {path}; fetch it with `hf download {PUBLISHED[name].repository} --local-dir "
+            f"{path}`, name a directory in `modalities`, or set `weights: random` for untrained vectors"
         )
     return path

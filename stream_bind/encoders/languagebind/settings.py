@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -38,6 +38,7 @@ class LanguageBindEncoderConfig(BaseModel):
     """LanguageBind: one model for each modality, in one space of text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_for_each_modality: ClassVar[bool] = True
 
     model: Literal["languagebind"] = "languagebind"
     """The encoder type."""

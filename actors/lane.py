@@ -182,7 +182,7 @@ class Lane:
 
     def _refusal(self, window: Window) -> tuple[str, str] | None:
         """Reason and detail of the event this window becomes instead of a clip, if so."""
-        if window.status in {"starting", "ending"} and window.coverage < WHOLE:
+        if window.status in {"starting", "ending"} and window.coverage < WHOLE and not self.plan.partial:
             when = "not yet" if window.status == "starting" else "no longer"
             return window.status, f"the stream was {when} there for part of this window"
         if window.coverage < self.plan.min_coverage:

@@ -22,6 +22,8 @@ class LanePlan:
     lateness_ns: int | None = None
     """None: the driver's own."""
     min_coverage: float = 0.5
+    partial: bool = False
+    """Whether windows across the stream's beginning or end become clips."""
     policy: str = "drop_oldest"
     depth: int = 16
     max_bytes: int = 64 << 20

@@ -14,6 +14,10 @@ from stream_bind.errors import DeviceError
 __all__ = ["read_colour", "read_counts"]
 
 
+CHROMA_MAX, CHROMA_MEAN = 16, 1.0
+"""Levels of 255 by which the channels of a grey picture may differ, anywhere and on average."""
+
+
 def read_colour(path: Path, upright: bool = True) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB. Grey is repeated, palettes are looked up, transparency is dropped.
 
@@ -32,13 +36,15 @@ def read_colour(path: Path, upright: bool = True) -> NDArray[np.uint8]:
 def read_counts(path: Path, upright: bool = True) -> NDArray[Any]:
     """(H, W) uint8, uint16, int32 or float32 counts of a one-channel picture (PNG, PGM, TIFF, ...).
 
-    Raises DeviceError for colour.
+    Grey that was saved as RGB, as many thermal JPEGs are, comes as its 8-bit luma. Raises DeviceError for colour.
     """
     with path.open("rb") as file:
         pgm = file.read(2) == b"P5"
     if pgm:
         return _read_pgm(path)
     image = _open(path, upright)
+    if image.mode == "RGB" and _is_grey(np.asarray(image)):
+        image = image.convert("L")
     if image.mode not in {"L", "F"} and not image.mode.startswith("I"):
         raise DeviceError(
             f"image_file {path}: is a {image.mode} picture; wanted one channel of 8- or 16-bit counts "
@@ -46,6 +52,12 @@ def read_counts(path: Path, upright: bool = True) -> NDArray[Any]:
             permanent=True,
         )
     return np.asarray(image)
+
+
+def _is_grey(pixels: NDArray[np.uint8]) -> bool:
+    """Whether three channels are one: JPEG moves single pixels of equal channels by some levels."""
+    apart = np.abs(pixels.astype(np.int16) - pixels[:, :, 1:2])
+    return int(apart.max()) <= CHROMA_MAX and float(apart.mean()) <= CHROMA_MEAN
 
 
 def _open(path: Path, upright: bool) -> Any:

@@ -128,6 +128,7 @@ ENCODERS = Registry(
     {
         "imagebind": "stream_bind.encoders.imagebind.encoder",
         "imagebind-tiny": "stream_bind.encoders.imagebind.encoder",
+        "languagebind": "stream_bind.encoders.languagebind.encoder",
     },
 )
 SINKS = Registry("sink", {"jsonl": "stream_bind.sinks.jsonl"})

@@ -106,6 +106,7 @@ def _lane_plans(config: RigConfig) -> list[LanePlan]:
             hop_ns=lane.hop_ns,
             lateness_ns=lane.lateness_ns,
             min_coverage=lane.min_coverage,
+            partial=lane.partial,
             policy=lane.queue_policy,
             depth=lane.queue_depth,
             max_bytes=lane.queue_bytes,

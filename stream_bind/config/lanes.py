@@ -32,6 +32,8 @@ class Lane:
     """IMU columns the encoder needs."""
     payload: str = "all"
     """all, or edges: only the first and last frame of every hop cell."""
+    partial: bool = False
+    """Whether windows across the stream's beginning or end are embedded."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -66,6 +68,7 @@ def resolve_lane(stream: StreamConfig, name: str, encoder: EncoderConfig) -> Lan
         context_ns=round(spec.context_s * 1e9),
         wanted_axes=tuple(spec.axes),
         payload=spec.payload,
+        partial=window.partial,
     )
 
 

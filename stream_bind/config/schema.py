@@ -114,6 +114,9 @@ class WindowConfig(Section):
     """How long a window waits for samples that arrive out of order."""
     min_coverage: float = Field(default=0.5, ge=0, le=1)
     """Windows with less of their length covered by samples become events instead of vectors."""
+    partial: bool = False
+    """Windows that begin before the stream's first sample or end after its last become vectors too, where
+    `min_coverage` allows: for recordings shorter than one window. Otherwise they are events."""
 
 
 class RestartConfig(Section):

@@ -78,4 +78,7 @@ class Encoder(Protocol):
     def scale(self, modality: str) -> float:
         """The factor by which the reference multiplies the unit vector (1.0 where it has none)."""
 
+    def label_scale(self) -> float:
+        """Factor on the cosines before a softmax over captions; text has to be loaded."""
+
     def close(self) -> None: ...

@@ -26,12 +26,13 @@ SMALL_TENSOR = 1 << 16
 class Checkpoint:
     """Lazy view of one checkpoint file: names and shapes at once, tensors on demand, mapped rather than read."""
 
-    def __init__(self, path: Path, name: str, remedy: str | None = None) -> None:
+    def __init__(self, path: Path, name: str, remedy: str | None = None, nested: str = "") -> None:
         """WeightsError where the file is missing, truncated, not a checkpoint, or would have to run code to load.
 
-        remedy: the next step that errors name; None is to pull the published file.
+        remedy: the next step that errors name; None is to pull the published file. nested: a torch file may hold the
+        table under this key, beside what else a training run saved.
         """
-        self.path, self.name = path, name
+        self.path, self.name, self._nested = path, name, nested
         self.remedy = PULL.format(name=name) if remedy is None else remedy
         self._tensors: Mapping[str, Tensor] | None = None
         start = self._first_bytes()
@@ -79,6 +80,8 @@ class Checkpoint:
 
     def _load_torch(self, *, zipped: bool) -> Mapping[str, Tensor]:
         loaded: Any = torch.load(self.path, map_location="cpu", weights_only=True, mmap=zipped)
+        if self._nested and isinstance(loaded, Mapping) and isinstance(loaded.get(self._nested), Mapping):
+            loaded = loaded[self._nested]
         if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
             raise self._error("holds no flat table of tensors by name")
         return loaded

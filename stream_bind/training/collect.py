@@ -195,7 +195,7 @@ class _Feed:
         window = stream.window
         length_ns = round((maker.spec.length_s if window.length_s is None else window.length_s) * 1e9)
         hop_ns = round((maker.spec.hop_s if window.hop_s is None else window.hop_s) * 1e9)
-        self._min_coverage = window.min_coverage
+        self._min_coverage, self._partial = window.min_coverage, window.partial
         self._windower = Windower(
             self._spec,
             length_ns=length_ns,
@@ -268,7 +268,7 @@ class _Feed:
         for window in results:
             if isinstance(window, Missing) or window.coverage < self._min_coverage:
                 continue
-            if window.status in {"starting", "ending"} and window.coverage < WHOLE:
+            if window.status in {"starting", "ending"} and window.coverage < WHOLE and not self._partial:
                 continue
             try:
                 clip = np.asarray(self._maker.make(window, self._spec))

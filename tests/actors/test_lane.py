@@ -65,6 +65,19 @@ def told(fates: list[Clip | dict[str, Any]]) -> list[tuple[str, int, int | None]
     ]
 
 
+def test_windows_across_the_beginning_and_the_end_are_clips_where_that_is_asked_for(maker: Maker) -> None:
+    plan = LanePlan("imu", "ib", "imu", "x", {}, S, HOP_NS, min_coverage=0.5, partial=True)
+    lane = Lane(plan, SPEC, maker)
+    fates = push(lane, 0.25, 3.25) + list(lane.finish(0))
+    assert told(fates) == [
+        ("low_coverage", 1, 2), *[("clip", w, w + 1) for w in (2, 3, 4, 5, 6, 7)], ("low_coverage", 8, 9),
+    ]  # fmt: skip
+    first, last = fates[1], fates[-2]
+    assert isinstance(first, Clip)
+    assert isinstance(last, Clip)
+    assert (first.coverage, first.status, last.coverage, last.status) == (0.75, "partial", 0.75, "partial")
+
+
 def test_a_stream_starts_and_ends_with_an_event_and_its_whole_windows_are_clips(lane: Lane) -> None:
     fates = push(lane, 0.25, 3.25) + list(lane.finish(0))
     assert told(fates) == [

@@ -132,7 +132,7 @@ def test_thermal_is_grey_or_kelvin_as_the_settings_say(tmp_path: Path) -> None:
 
 
 def test_pictures_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(tmp_path / "colour.png")
+    Image.new("RGB", (8, 8), (200, 90, 40)).save(tmp_path / "colour.png")
     Image.new("L", (8, 8)).save(tmp_path / "grey.png")
     Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "deep.png")
     with pytest.raises(DeviceError, match="holds no measurements"):
@@ -147,6 +147,17 @@ def test_pictures_of_the_wrong_kind_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DeviceError, match="no picture found"):
         device(tmp_path / "empty").open()
+
+
+def test_grey_heat_that_was_saved_as_colour_is_grey(tmp_path: Path) -> None:
+    grey = np.random.default_rng(1).integers(0, 256, (16, 24), np.uint8)
+    Image.fromarray(np.repeat(grey[:, :, None], 3, axis=2)).save(tmp_path / "heat.png")
+    (chunk, *_) = drain(device(tmp_path / "heat.png", modality="thermal", duration_s=0.5))
+    assert (np.asarray(chunk.data[0]) == grey).all()
+    # Single pixels that differ by some levels are JPEG's doing; a tint is not.
+    Image.fromarray(np.stack([grey, grey // 2, grey], axis=2)).save(tmp_path / "tinted.png")
+    with pytest.raises(DeviceError, match="holds no measurements"):
+        device(tmp_path / "tinted.png", modality="thermal").open()
 
 
 def test_a_duration_does_not_go_with_times_from_names() -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import functools
 import hashlib
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_bind.encoders.base import ClipMaker
+from stream_bind.encoders.branches import BranchedEncoder, show_terms
 from stream_bind.encoders.cache import file_digest, find_weights, model_cache
 from stream_bind.encoders.catalogue import IMAGEBIND_LICENCE, IMAGEBIND_WEIGHTS, VOCABULARY_FILE
 from stream_bind.encoders.imagebind.architecture import VOCABULARY_SIZE, ImageBindConfig
@@ -27,7 +26,7 @@ from stream_bind.encoders.imagebind.random_weights import random_tensor
 from stream_bind.encoders.imagebind.settings import ImageBindEncoderConfig, ImageBindTinyConfig
 from stream_bind.encoders.imagebind.signal_clips import SignalClips, check_stream
 from stream_bind.encoders.preprocess import fbank
-from stream_bind.errors import ConfigError, EncoderError, WeightsError
+from stream_bind.errors import ConfigError, WeightsError
 from stream_bind.messages import MODALITIES, StreamSpec
 from stream_bind.registry import register_encoder
 
@@ -43,28 +42,19 @@ __all__ = ["ImageBindEncoder"]
 logger = logging.getLogger(__name__)
 
 SHORTEST_AUDIO_S = fbank.FRAME / fbank.RATE_HZ
-MAX_BATCH = 64
-"""Clips per pass; larger requests are cut, which bounds memory."""
 CLIP_AXES = {"audio": 3, "depth": 3, "thermal": 3, "imu": 2}
 """Axes of one packed clip; a further one in front holds several clips of one window. Vision's depend on its dtype."""
 SIGNAL_AXES = 2
-MAX_CACHED_TEXTS = 4096
-"""Vectors of texts that are kept: labels come again with every window. 16 MB of 1024 numbers."""
-
-_licences_shown: set[str] = set()
 
 
 @register_encoder("imagebind", config=ImageBindEncoderConfig, modalities=MODALITIES)
 @register_encoder("imagebind-tiny", config=ImageBindTinyConfig, modalities=MODALITIES)
-class ImageBindEncoder:
+class ImageBindEncoder(BranchedEncoder[ImageBindEncoderConfig, "ImageBind"]):
     """One ImageBind. Branches load separately, so a rig with depth and IMU alone holds 41 M of 1.2 G parameters."""
 
     def __init__(self, name: str, config: ImageBindEncoderConfig) -> None:
-        self.name, self.config = name, config
-        self._branches: dict[str, ImageBind] = {}
+        super().__init__(name, config)
         self._tokenizer: ClipTokenizer | None = None
-        self._texts: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
-        self._model = ""
 
     @classmethod
     def modalities(cls, config: ImageBindEncoderConfig) -> tuple[str, ...]:
@@ -140,11 +130,6 @@ class ImageBindEncoder:
             check_fit(ImageBind(config.architecture()), checkpoint)
 
     @property
-    def model(self) -> str:
-        """`imagebind@<digest>` of weights, dimensions and preprocessing settings; known after load()."""
-        return self._model
-
-    @property
     def dim(self) -> int:
         return self.config.architecture().out_embed_dim
 
@@ -154,7 +139,6 @@ class ImageBindEncoder:
 
     def load(self, modalities: Sequence[str] | None = None) -> None:
         """Load these branches, or all the config names; loaded ones stay. WeightsError, EncoderError, ConfigError."""
-        import torch
 
         from stream_bind.encoders.imagebind.normalise import Normaliser
 
@@ -164,9 +148,7 @@ class ImageBindEncoder:
                 raise ConfigError(
                     f"encoder {self.name}: no modality {modality!r}; it has {', '.join(self.config.modalities)}"
                 )
-        self._device = self._pick_device()
-        self._dtype = self._pick_dtype()
-        self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._pick_compute()
         self._normalise = Normaliser(self.config, self._device)
         if not self._model:
             self._model = self._identity()
@@ -176,66 +158,13 @@ class ImageBindEncoder:
         for modality in missing:
             self._branches[modality] = self._load_branch(modality, checkpoints.get(modality))
 
-    def embed(self, modality: str, clips: NDArray[Any] | Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-        """(n, *clip) packed clips to (n, dim) float32 unit vectors.
-
-        Clips with one more axis in front hold several clips of one window; their unit vectors are averaged, as the
-        reference does, and the mean is brought back to unit length. EncoderError for shapes that do not fit.
-        """
-        branch = self._branch(modality)
-        if len(clips) == 0:
-            return np.zeros((0, self.dim), np.float32)
-        try:
-            packed = clips if isinstance(clips, np.ndarray) else np.stack(clips)
-        except ValueError as error:
-            raise EncoderError(
-                f"encoder {self.name}: {modality} clips of one batch differ in shape: {error}"
-            ) from error
-        axes = CLIP_AXES.get(modality, SIGNAL_AXES)
-        if modality == "vision":
-            axes = 3 if packed.dtype == np.uint8 else 4
-        if modality == "text" or packed.ndim not in {axes + 1, axes + 2}:
-            raise EncoderError(f"encoder {self.name}: {modality} clips cannot have shape {packed.shape[1:]}")
-        several = packed.shape[1] if packed.ndim == axes + 2 else 0
-        flat = packed.reshape(-1, *packed.shape[2:]) if several else packed
-        try:
-            units = [
-                self._run(branch, modality, flat[start : start + MAX_BATCH]) for start in range(0, len(flat), MAX_BATCH)
-            ]
-        except ValueError as error:
-            raise EncoderError(f"encoder {self.name}: {error}") from error
-        vectors = np.concatenate(units)
-        if several:
-            vectors = vectors.reshape(-1, several, vectors.shape[1]).mean(axis=1)
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        if not np.isfinite(vectors).all():
-            raise EncoderError(
-                f"encoder {self.name}: a {modality} clip gave a vector that is not finite; check its input"
-            )
-        return vectors
-
-    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """n texts to (n, dim) float32 unit vectors, known ones from memory. WeightsError without a vocabulary file."""
-        branch = self._branch("text")
-        if len(texts) == 0:
-            return np.zeros((0, self.dim), np.float32)
-        found = {text: self._texts[text] for text in texts if text in self._texts}
-        new = [text for text in dict.fromkeys(texts) if text not in found]
-        if new:
-            ids = self.tokenize(new)
-            for start in range(0, len(new), MAX_BATCH):
-                vectors = self._run(branch, "text", ids[start : start + MAX_BATCH])
-                found.update(zip(new[start : start + MAX_BATCH], vectors, strict=True))
-        for text, vector in found.items():
-            self._texts[text] = vector
-            self._texts.move_to_end(text)
-        while len(self._texts) > MAX_CACHED_TEXTS:
-            self._texts.popitem(last=False)
-        return np.stack([found[text] for text in texts])
-
     def scale(self, modality: str) -> float:
         """The factor by which the reference multiplies this modality's unit vector; vision 1."""
         return self._branch(modality).scale(modality)
+
+    def label_scale(self) -> float:
+        """Factor on the cosines before a softmax over captions: the text branch's own."""
+        return self.scale("text")
 
     def branch(self, modality: str) -> ImageBind:
         """The loaded module of one branch, for whoever trains on top of it. EncoderError if it is not loaded."""
@@ -247,33 +176,16 @@ class ImageBindEncoder:
             self._tokenizer = self._make_tokenizer()
         return self._tokenizer(texts)
 
-    def close(self) -> None:
-        self._branches.clear()
-        self._texts.clear()
-
-    def _run(self, branch: ImageBind, modality: str, clips: NDArray[Any]) -> NDArray[np.float32]:
-        import torch
-
-        host = torch.from_numpy(np.require(clips, requirements=["C", "W"]))
-        with torch.inference_mode(), torch.cuda.stream(self._stream) if self._stream else contextlib.nullcontext():
-            if self._stream is not None:
-                host = host.pin_memory()
-            x = self._normalised(modality, host.to(self._device, non_blocking=True))
-            unit = branch.unit(modality, x).to("cpu", non_blocking=True)
-        if self._stream is not None:
-            self._stream.synchronize()
-        vectors: NDArray[np.float32] = unit.numpy()
-        return vectors
+    def _clip_axes(self, modality: str, dtype: np.dtype[Any]) -> int:
+        if modality == "vision":
+            return 3 if dtype == np.uint8 else 4
+        return CLIP_AXES.get(modality, SIGNAL_AXES)
 
     def _normalised(self, modality: str, x: torch.Tensor) -> torch.Tensor:
-        """Packed clips to the model's input, in float32 up to the cast."""
-        return x if modality == "text" else self._normalise(modality, x).to(self._dtype)
+        return self._normalise(modality, x)
 
-    def _branch(self, modality: str) -> ImageBind:
-        if modality not in self._branches:
-            loaded = ", ".join(self._branches) or "none"
-            raise EncoderError(f"encoder {self.name}: {modality} is not loaded (loaded: {loaded}); call load() with it")
-        return self._branches[modality]
+    def _unit(self, branch: ImageBind, modality: str, x: torch.Tensor) -> torch.Tensor:
+        return branch.unit(modality, x)
 
     def _open_checkpoints(self, modalities: Sequence[str]) -> dict[str, Checkpoint]:
         """By modality the file that holds its weights."""
@@ -282,11 +194,11 @@ class ImageBindEncoder:
         directory = self.config.directory()
         if directory is None:
             checkpoint = Checkpoint(self._weights_path(), "imagebind")
-            _show_terms(IMAGEBIND_LICENCE.summary)
+            show_terms(IMAGEBIND_LICENCE.summary)
             return dict.fromkeys(modalities, checkpoint)
         self.check_weights(self.config.model_copy(update={"modalities": tuple(modalities)}))
         directory.check(digest=True)
-        _show_terms(directory.terms)
+        show_terms(directory.terms)
         remedy = "take the directory again from where it came"
         found = dict.fromkeys(modalities, Checkpoint(directory.weights, directory.name, remedy))
         elsewhere = [modality for modality in modalities if modality not in directory.branches]
@@ -347,33 +259,6 @@ class ImageBindEncoder:
         import torch
 
         return torch.float32 if key.startswith("modality_postprocessors.") or key.endswith(".mask") else self._dtype
-
-    def _pick_device(self) -> torch.device:
-        import torch
-
-        name = self.config.device
-        if name == "auto":
-            name = "cuda" if torch.cuda.is_available() else "cpu"
-        if name.startswith("cuda") and not torch.cuda.is_available():
-            raise EncoderError(f"encoder {self.name}: device {name} is wanted, no CUDA GPU is found; set `device: cpu`")
-        if name.startswith("cuda:") and int(name[5:]) >= torch.cuda.device_count():
-            raise EncoderError(
-                f"encoder {self.name}: device {name} is wanted, {torch.cuda.device_count()} GPUs are found"
-            )
-        if name == "mps" and not torch.backends.mps.is_available():
-            raise EncoderError(f"encoder {self.name}: device mps is wanted and not available; set `device: cpu`")
-        return torch.device(name)
-
-    def _pick_dtype(self) -> torch.dtype:
-        import torch
-
-        name = self.config.dtype
-        if name == "auto":
-            name = "bfloat16" if self._device.type == "cuda" else "float32"
-            if name == "bfloat16" and not torch.cuda.is_bf16_supported():
-                name = "float16"
-        dtype: torch.dtype = getattr(torch, name)
-        return dtype
 
     def _weights_path(self) -> Path:
         return find_weights("imagebind", self.config.weights, IMAGEBIND_WEIGHTS)
@@ -438,10 +323,3 @@ def _elsewhere(config: ImageBindEncoderConfig, directory: ModelDirectory) -> lis
 def _untrained(config: ImageBindEncoderConfig, directory: ModelDirectory) -> list[str]:
     """Modalities that `config` declares on top of the directory, which nobody has trained."""
     return [m for m in config.modalities if m not in directory.architecture.modalities]
-
-
-def _show_terms(terms: str) -> None:
-    """Once per process: whoever runs the weights has seen their terms."""
-    if terms and terms not in _licences_shown:
-        _licences_shown.add(terms)
-        logger.warning(terms)

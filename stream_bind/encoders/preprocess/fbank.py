@@ -5,6 +5,7 @@ Pure functions of arrays at the model's rate; resampling happens before.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -28,8 +29,15 @@ FLOOR = np.float32(np.finfo(np.float32).eps)
 
 
 @lru_cache(maxsize=4)
-def mel_filters(n_mels: int = 128) -> FloatArray:
-    """(n_mels, 256) triangles over the FFT bins below Nyquist, linear in mel, peak 1, no area normalisation."""
+def mel_filters(n_mels: int = 128, *, rounded: bool = False) -> FloatArray:
+    """(n_mels, 256) triangles over the FFT bins below Nyquist, linear in mel, peak 1, no area normalisation.
+
+    rounded: every step in float32, as torchaudio takes them. An FFT bin at the very edge of a triangle has a weight
+    of some 1e-4, of which that rounding is a hundredth: of 112 filters the 47th then moves by up to 0.01 in the
+    logarithm.
+    """
+    if rounded:
+        return _rounded_filters(n_mels)
 
     def mel(hz: NDArray[Any] | float) -> NDArray[np.float64]:
         return 1127.0 * np.log1p(np.asarray(hz, np.float64) / 700.0)
@@ -39,6 +47,21 @@ def mel_filters(n_mels: int = 128) -> FloatArray:
     left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     rising, falling = (bins - left) / (centre - left), (right - bins) / (right - centre)
     filters: FloatArray = np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+    filters.setflags(write=False)
+    return filters
+
+
+def _rounded_filters(n_mels: int) -> FloatArray:
+    low, high = (1127.0 * math.log(1.0 + hz / 700.0) for hz in (LOW_HZ, HIGH_HZ))
+    step = np.float32((high - low) / (n_mels + 1))
+    edges = np.float32(low) + np.arange(n_mels + 2, dtype=np.float32) * step
+    ratio = np.float32(1) + np.float32(RATE_HZ / FFT) * np.arange(FFT // 2, dtype=np.float32) / np.float32(700)
+    # The logarithm alone is correctly rounded: torch's is, and numpy's in float32 is a last bit off here and there,
+    # which doubles the difference that all this is for.
+    bins = np.float32(1127) * np.log(ratio.astype(np.float64)).astype(np.float32)
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    rising, falling = (bins - left) / (centre - left), (right - bins) / (right - centre)
+    filters: FloatArray = np.maximum(np.float32(0), np.minimum(rising, falling))
     filters.setflags(write=False)
     return filters
 
@@ -54,11 +77,11 @@ def _window() -> FloatArray:
     return np.float32(0.5) - np.float32(0.5) * cosines
 
 
-def log_mel(samples: FloatArray, n_mels: int = 128) -> FloatArray:
+def log_mel(samples: FloatArray, n_mels: int = 128, *, rounded: bool = False) -> FloatArray:
     """(n,) samples in [-1, 1) at 16 kHz to (n_mels, 1 + (n - 400) // 160) natural log of mel power.
 
     Per frame: mean removed, pre-emphasis, Hann window, 512-point power spectrum, floor at float32 epsilon. No dither.
-    ValueError below 400 samples.
+    rounded: of the filters, see mel_filters. ValueError below 400 samples.
     """
     if samples.ndim != 1 or len(samples) < FRAME:
         raise ValueError(f"a spectrogram needs at least {FRAME} samples in one channel, found shape {samples.shape}")
@@ -74,7 +97,7 @@ def log_mel(samples: FloatArray, n_mels: int = 128) -> FloatArray:
     pairs = np.fft.rfft(emphasised, n=FFT, axis=1).astype(np.complex64, copy=False).view(np.float32)
     pairs *= pairs
     power = pairs[:, 0:FFT:2] + pairs[:, 1:FFT:2]
-    mels: FloatArray = mel_filters(n_mels) @ power.T
+    mels: FloatArray = mel_filters(n_mels, rounded=rounded) @ power.T
     np.log(np.maximum(mels, FLOOR, out=mels), out=mels)
     return mels
 

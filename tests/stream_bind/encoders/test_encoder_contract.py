@@ -14,7 +14,10 @@ from stream_bind.messages import IMU_AXES, StreamSpec, Window
 from stream_bind.registry import ENCODERS
 
 EMG = {"name": "emg", "channels": 3, "rate_hz": 100, "length_s": 2, "unit": "mV", "axes": ["a", "b", "c"]}
-SMALLEST = {"imagebind": {"model": "imagebind", "weights": "random", "size": "small", "signals": [EMG]}}
+SMALLEST = {
+    "imagebind": {"model": "imagebind", "weights": "random", "size": "small", "signals": [EMG]},
+    "languagebind": {"model": "languagebind", "weights": "random", "size": "small"},
+}
 """A configuration of each encoder type that needs no files; one with a sensor type of its own."""
 SECOND = 1_000_000_000
 RATES_HZ = {"vision": 10.0, "depth": 10.0, "thermal": 9.0, "audio": 48000.0, "imu": 200.0, "emg": 250.0}

@@ -13,8 +13,8 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
+from stream_bind.encoders import branches
 from stream_bind.encoders.imagebind import ImageBind, ImageBindEncoder, ImageBindEncoderConfig
-from stream_bind.encoders.imagebind import encoder as encoder_module
 from stream_bind.encoders.imagebind.bpe import learn_merges, write_vocabulary
 from stream_bind.encoders.imagebind.directory import read_directory, save_directory
 from stream_bind.encoders.imagebind.settings import ImageBindTinyConfig
@@ -293,7 +293,7 @@ def test_a_new_sensor_is_saved_beside_the_branches_it_was_bound_to(made, tmp_pat
 def test_what_is_bound_to_the_published_weights_has_their_licence_and_takes_the_rest_from_them(
     tmp_path, monkeypatch, caplog
 ):
-    monkeypatch.setattr(encoder_module, "_licences_shown", set())
+    monkeypatch.setattr(branches, "_terms_shown", set())
     published = tmp_path / "published.safetensors"
     under = ImageBindEncoderConfig(weights="random", size=SIZE)
     torch.manual_seed(0)
@@ -324,7 +324,7 @@ def test_what_is_bound_to_the_published_weights_has_their_licence_and_takes_the_
 
 @pytest.mark.parametrize(("licence", "shown"), [("MIT", False), ("Apache-2.0", False), ("CC-BY-NC-4.0", True)])
 def test_terms_are_shown_only_where_they_ask_for_something(directory, monkeypatch, caplog, licence, shown):
-    monkeypatch.setattr(encoder_module, "_licences_shown", set())
+    monkeypatch.setattr(branches, "_terms_shown", set())
     edit(directory, lambda b: b.update(licence=licence))
     with caplog.at_level(logging.WARNING):
         load_encoder("imagebind", str(directory), modalities=["imu"])
@@ -388,7 +388,7 @@ def test_a_text_is_embedded_once(made, monkeypatch):
     np.testing.assert_array_equal(first[0], first[3])
     np.testing.assert_array_equal(again[0], first[2])
     assert ran == [3, 1]
-    monkeypatch.setattr(encoder_module, "MAX_CACHED_TEXTS", 2)
+    monkeypatch.setattr(branches, "MAX_CACHED_TEXTS", 2)
     loaded.embed_text([TEXTS[0], TEXTS[1]])
     assert list(loaded._texts) == TEXTS[:2]
     first[:] = 0

@@ -15,7 +15,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
 
-from stream_bind.encoders import tokenizer
+from stream_bind.encoders import branches, tokenizer
 from stream_bind.encoders.imagebind import ImageBind, ImageBindConfig, ImageBindEncoder, ImageBindEncoderConfig
 from stream_bind.encoders.imagebind import encoder as subject
 from stream_bind.encoders.imagebind.architecture import SMALL
@@ -168,7 +168,7 @@ def test_a_large_batch_is_cut_without_a_seam(monkeypatch):
     loaded = encoder(["imu"])
     clips = noise(5, 6, 2000)
     whole = loaded.embed("imu", clips)
-    monkeypatch.setattr(subject, "MAX_BATCH", 2)
+    monkeypatch.setattr(ImageBindEncoder, "MAX_BATCH", 2)
     np.testing.assert_allclose(loaded.embed("imu", clips), whole, atol=1e-6)
 
 
@@ -225,7 +225,7 @@ def test_texts_meet_the_reference_from_string_to_vector(directory):
 
 
 def test_the_licence_of_real_weights_is_shown_once(weights, monkeypatch, caplog):
-    monkeypatch.setattr(subject, "_licences_shown", set())
+    monkeypatch.setattr(branches, "_terms_shown", set())
     with caplog.at_level(logging.WARNING):
         encoder(["imu"], weights=str(weights))
         encoder(["depth"], weights=str(weights))

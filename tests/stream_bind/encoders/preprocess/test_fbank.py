@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from stream_bind.encoders.preprocess import fbank
 
@@ -74,3 +75,29 @@ def test_the_input_is_left_alone():
     before = wave.copy()
     fbank.file_clips(wave, shared_mean=True)
     assert np.array_equal(wave, before)
+
+
+def torchs_filters(n_mels: int) -> np.ndarray:
+    """The table worked out by torch in float32 throughout, as torchaudio does."""
+    low, high = (1127.0 * np.log(1.0 + hz / 700.0) for hz in (20.0, 8000.0))
+    step, index = (high - low) / (n_mels + 1), torch.arange(n_mels)[:, None]
+    left, centre, right = (low + (index + k) * step for k in (0.0, 1.0, 2.0))
+    mel = 1127.0 * (1.0 + (31.25 * torch.arange(256)) / 700.0).log()
+    table = torch.clamp(torch.minimum((mel - left) / (centre - left), (right - mel) / (right - centre)), min=0)
+    assert table.dtype == torch.float32
+    return table.numpy()
+
+
+@pytest.mark.parametrize("n_mels", [40, 64, 96, 112, 126, 128])
+def test_rounded_filters_are_torchs_and_the_plain_ones_nearly(n_mels):
+    rounded, plain = fbank.mel_filters(n_mels, rounded=True), fbank.mel_filters(n_mels)
+    np.testing.assert_allclose(rounded, torchs_filters(n_mels), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(rounded, plain, atol=3e-5)
+
+
+def test_rounding_shows_where_power_lies_at_the_edge_of_a_filter():
+    # Met by a chirp in the parity set of LanguageBind: 0.010 off with plain filters, 0.0008 with rounded ones.
+    rounded, plain = fbank.mel_filters(112, rounded=True)[46], fbank.mel_filters(112)[46]
+    edge = np.flatnonzero(rounded)[rounded[rounded > 0].argmin()]
+    assert abs(np.log(rounded[edge]) - np.log(plain[edge])) > 5e-3
+    assert abs(np.log(rounded[edge]) - np.log(torchs_filters(112)[46, edge])) < 1e-3

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from stream_bind.encoders.cache import PULL
 from stream_bind.errors import WeightsError
 
-__all__ = ["Checkpoint", "assign", "check_fit"]
+__all__ = ["SMALL_TENSOR", "Checkpoint", "assign", "check_fit"]
 
 SMALL_TENSOR = 1 << 16
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from stream_bind.encoders.languagebind.config import LanguageBindConfig
 from stream_bind.encoders.languagebind.files import REMEDY, weights_files
 from stream_bind.encoders.languagebind.model import LanguageBind
-from stream_bind.encoders.weights import Checkpoint
+from stream_bind.encoders.weights import SMALL_TENSOR, Checkpoint
 from stream_bind.errors import WeightsError
 
 __all__ = ["check", "expected_shapes", "load", "lora_targets"]
@@ -36,10 +36,14 @@ def load(model: LanguageBind, directory: Path, device: torch.device, dtype: torc
     state = {}
     for key in model.state_dict():
         value = found.tensor(key)
+        if not value.is_floating_point():
+            raise found.error(f"hold {value.dtype} in {key}, floating-point numbers are wanted")
         if model.config.vision.class_per_frame and key.endswith("patch_embedding.weight"):
             value = value.squeeze(2)  # a Conv3d over one frame is a Conv2d
         kept = torch.float32 if key == "logit_scale" else dtype
-        state[key] = value.reshape(()).to(device, kept) if key == "logit_scale" else value.to(device, kept)
+        value = value.reshape(()) if key == "logit_scale" else value
+        # A small tensor that stays as it is would keep the whole file mapped beside converted ones.
+        state[key] = value.to(device=device, dtype=kept, copy=value.numel() < SMALL_TENSOR)
     model.load_state_dict(state, strict=True, assign=True)
 
 
@@ -82,6 +86,7 @@ class _Found:
     def of(cls, directory: Path, config: LanguageBindConfig) -> _Found:
         found = cls(directory, config)
         prefixes: set[str] = set()
+        targets = set(lora_targets(config))
         spellings: set[bool] = set()
         for file in weights_files(directory):
             checkpoint = Checkpoint(file, f"LanguageBind {config.kind}", REMEDY, nested="state_dict")
@@ -98,7 +103,7 @@ class _Found:
                 if ".base_layer." in key:
                     spellings.add(True)
                     key = key.replace(".base_layer.", ".")
-                elif key.rpartition(".")[0] in set(lora_targets(config)):
+                elif key.rpartition(".")[0] in targets:
                     spellings.add(False)
                 if key in found.plain:
                     raise found.error(f"hold {key} twice, once as {raw}")

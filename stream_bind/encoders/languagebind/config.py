@@ -154,7 +154,8 @@ def _kind(body: Mapping[str, Any]) -> Kind:
 def _vision(kind: Kind, given: _Section) -> VisionConfig:
     usual = VisionConfig()
     mel_bins, length = given.whole("num_mel_bins", 0, least=0), given.whole("target_length", 0, least=0)
-    if (kind == "audio") != bool(mel_bins and length):
+    heard = bool(mel_bins and length)
+    if (kind == "audio" and not heard) or (kind == "video" and heard):
         raise ValueError(
             f"vision_config: num_mel_bins {mel_bins} and target_length {length} do not go with a model of kind {kind}"
         )
@@ -168,7 +169,7 @@ def _vision(kind: Kind, given: _Section) -> VisionConfig:
         **_tower(given, usual),
         num_channels=given.whole("num_channels", 3),
         patch_size=given.whole("patch_size", usual.patch_size),
-        image_size=(mel_bins, length) if kind == "audio" else given.size("image_size", usual.image_size),
+        image_size=(mel_bins, length) if heard else given.size("image_size", usual.image_size),
         add_time_attn=time,
         num_frames=frames if kind == "video" else 1,
         class_per_frame=kind == "video" and given.get("clip_type") == "vl_new",
@@ -204,15 +205,11 @@ class _Section:
 
     def __init__(self, body: Mapping[str, Any], name: str) -> None:
         self.name = name
-        self._values: dict[str, Any] = {}
-        # The older name wins where both stand, as in transformers.
-        for key in (name, f"{name}_dict"):
-            part = body.get(key)
-            if part is None:
-                continue
-            if not isinstance(part, Mapping):
-                raise ValueError(f"{key}: a table is wanted, found {part!r}")
-            self._values.update(part)
+        # The older name wins where both stand, and replaces the other whole, as in transformers.
+        key = next((key for key in (f"{name}_dict", name) if body.get(key) is not None), name)
+        self._values = body.get(key, {}) or {}
+        if not isinstance(body.get(key) if body.get(key) is not None else {}, Mapping):
+            raise ValueError(f"{key}: a table is wanted, found {body[key]!r}")
 
     def get(self, key: str, default: Any = None) -> Any:
         value = self._values.get(key)

@@ -9,6 +9,8 @@ from stream_bind.errors import WeightsError
 
 __all__ = ["REMEDY", "WEIGHTS_FILES", "weights_files"]
 
+TRAINING = ("*.pt", "*.pth")
+"""What a training run saves: one of them is taken where nothing else is there."""
 REMEDY = "take the directory again from where it came"
 WEIGHTS_FILES = (
     "model.safetensors",
@@ -34,4 +36,7 @@ def weights_files(directory: Path) -> tuple[Path, ...]:
         if not parts or any(Path(part).name != part for part in parts):
             raise WeightsError(f"{file}: names no files beside it; {REMEDY}")
         return tuple(directory / part for part in parts)
+    training = sorted(path for pattern in TRAINING for path in directory.glob(pattern))
+    if len(training) == 1:
+        return (training[0],)
     raise WeightsError(f"{directory}: holds no weights; one of {', '.join(WEIGHTS_FILES)} is wanted")

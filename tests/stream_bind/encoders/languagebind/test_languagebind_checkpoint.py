@@ -97,11 +97,12 @@ def test_torch_files_and_training_checkpoints_are_read_without_running_them(
     first = LanguageBind.from_pretrained(write(body, state))
     directory = write(body, state, "bin")
     (directory / "model.safetensors").unlink()
-    torch.save(
-        {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in state.items()}}, directory / "pytorch_model.bin"
-    )
-    again = LanguageBind.from_pretrained(directory)
-    assert torch.equal(first.encode(pixels(first)), again.encode(pixels(again)))
+    nested = {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in state.items()}}
+    for name in ("pytorch_model.bin", "epoch_3.pt"):
+        torch.save(nested, directory / name)
+        again = LanguageBind.from_pretrained(directory)
+        assert torch.equal(first.encode(pixels(first)), again.encode(pixels(again)))
+        (directory / name).unlink()
 
 
 class Evil:
@@ -198,6 +199,8 @@ def change(name: str) -> Callable[[dict[str, Any], dict[str, Any]], None]:
                     state[f"{first}self_attn.q_proj.{key}"] = state.pop(f"{wrapped}.{key}")
             case "time_mlp":
                 state[f"{first}temporal_mlp.fc1.weight"] = torch.zeros(2, 2)
+            case "whole":
+                state["visual_projection.weight"] = torch.zeros((16, 24), dtype=torch.int32)
             case "nan":
                 state["visual_projection.weight"][0, 0] = torch.nan
             case "lora_shape":
@@ -223,6 +226,7 @@ def change(name: str) -> Callable[[dict[str, Any], dict[str, Any]], None]:
         ("wrong_place", "self_attn.q_proj, which a video model does not have"),
         ("time_mlp", "an MLP over time"),
         ("nan", "not finite in visual_projection.weight"),
+        ("whole", "torch.int32 in visual_projection.weight"),
         ("lora_shape", "(r, 24) and (24, r) are wanted"),
     ],
 )

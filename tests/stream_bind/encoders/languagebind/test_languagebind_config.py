@@ -34,11 +34,12 @@ def test_older_names_win_and_unknown_keys_are_normal() -> None:
     body = {
         "model_type": "LanguageBindDepth",
         "transformers_version": "4.30.2",
-        "vision_config": {"hidden_size": 64, "num_attention_heads": 4, "top_k": 50},
-        "vision_config_dict": {"hidden_size": 128},
+        "vision_config": {"hidden_size": 64, "num_attention_heads": 4, "patch_size": 14, "top_k": 50},
+        "vision_config_dict": {"hidden_size": 144},
         "text_config_dict": None,
     }
-    assert parse_config(body).vision.hidden_size == 128
+    vision = parse_config(body).vision
+    assert (vision.hidden_size, vision.patch_size) == (144, 32)
 
 
 def test_sound_is_as_large_as_its_spectrogram_whatever_image_size_says() -> None:
@@ -76,7 +77,7 @@ def test_the_class_tokens_of_every_frame_are_told_by_the_clip_type() -> None:
         ({"model_type": "LanguageBindImage", "vision_config": {"num_channels": 1}}, "num_channels 3 is wanted"),
         ({"model_type": "LanguageBindImage", "vision_config": {"add_time_attn": True}}, "of video models alone"),
         ({"model_type": "LanguageBindAudio"}, "do not go with a model of kind audio"),
-        ({"model_type": "LanguageBindDepth", "vision_config": {"num_mel_bins": 112, "target_length": 9}}, "kind depth"),
+        ({**VIDEO, "vision_config": {"num_mel_bins": 112, "target_length": 90}}, "kind video"),
         ({**VIDEO, "vision_config": {**VIDEO["vision_config"], "tube_size": 2}}, "tube_size 1 is wanted, found 2"),
     ],
 )

@@ -136,6 +136,8 @@ def _driver_settings(words: list[str]) -> dict[str, Any]:
 def _loaded(model: str, config: Any, modalities: list[str]) -> Iterator[Any]:
     from stream_bind.registry import ENCODERS
 
+    if hasattr(config, "only"):
+        config = config.only(modalities)
     encoder: Any = ENCODERS.get(model).cls(model, config)
     try:
         encoder.load(modalities)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,14 +17,13 @@ from stream_bind.encoders.languagebind.model import LanguageBind
 from stream_bind.encoders.weights import SMALL_TENSOR, Checkpoint
 from stream_bind.errors import WeightsError
 
-__all__ = ["check", "expected_shapes", "load", "lora_targets"]
+__all__ = ["check", "expected_shapes", "load", "lora_targets", "text_digest"]
 
 PLAIN, PEFT = "vision_model.encoder.layers.", "vision_model.encoder.base_model.model.layers."
 LORA = re.compile(r"(.+)\.lora_([AB])\.default\.weight")
 IGNORED = (".position_ids",)
 """Buffers that older versions of transformers wrote: 0, 1, 2 ..."""
 TEXT = ("text_model.", "text_projection.")
-VISION = ("vision_model.", "visual_projection.")
 
 
 def load(model: LanguageBind, directory: Path, device: torch.device, dtype: torch.dtype) -> None:
@@ -50,6 +50,17 @@ def load(model: LanguageBind, directory: Path, device: torch.device, dtype: torc
 def check(directory: Path, config: LanguageBindConfig) -> None:
     """WeightsError unless names and shapes of the directory's weights are exactly those of `config`."""
     _Found.of(directory, config).check(config)
+
+
+def text_digest(directory: Path, config: LanguageBindConfig) -> str:
+    """sha256 in hex of a directory's text side: what its space is bound to. WeightsError."""
+    found = _Found.of(directory, config)
+    digest = hashlib.sha256()
+    for key in sorted(key for key in found.plain if key.startswith(TEXT)):
+        value = found.tensor(key)
+        digest.update(f"{key}:{value.dtype}:{tuple(value.shape)}".encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def expected_shapes(config: LanguageBindConfig) -> dict[str, tuple[int, ...]]:

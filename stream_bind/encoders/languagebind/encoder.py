@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stream_bind.encoders.base import ClipMaker
 from stream_bind.encoders.branches import BranchedEncoder, show_terms
-from stream_bind.encoders.cache import file_digest, model_cache
+from stream_bind.encoders.cache import model_cache
 from stream_bind.encoders.catalogue import VOCABULARY_FILE
 from stream_bind.encoders.languagebind.clips import (
     AudioClips,
@@ -176,18 +176,22 @@ class LanguageBindEncoder(BranchedEncoder[LanguageBindEncoderConfig, "LanguageBi
         return beside if beside is not None and beside.is_file() else model_cache() / VOCABULARY_FILE
 
     def _identity(self) -> str:
-        """Two configurations have one space if all weights, and what makes their inputs, are the same."""
-        parts: list[Any] = [
-            self.config.model_dump(mode="json", include={"vision", "depth", "thermal"}),
-            self.config.text_tower().modality,
-        ]
-        for modality, tower in sorted(self._towers.items()):
-            weights: Any = f"random:{self.config.seed}"
-            if self.config.weights != "random":
-                weights = [file_digest(file) for file in weights_files(directory_of(tower))]
-            parts.append([modality, asdict(tower.config), weights])
+        """Two encoders have one space if they are bound to the same text tower and make their inputs the same way.
+
+        Not by the towers of what is sensed: a picture embedded here and a sound embedded there compare.
+        """
+        settings = {m: getattr(self.config, m).model_dump(mode="json") for m in ("vision", "depth", "thermal")}
+        usual = {m: type(getattr(self.config, m))().model_dump(mode="json") for m in settings}
+        parts: list[Any] = [{m: told for m, told in settings.items() if told != usual[m]}]
+        tower = self.config.text_tower()
+        if self.trained:
+            from stream_bind.encoders.languagebind.checkpoint import text_digest
+
+            parts.append(text_digest(directory_of(tower), tower.config))
+        else:
+            parts += [self.config.seed, asdict(tower.config.text), tower.config.projection_dim]
         digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
-        return f"languagebind@random:{self.config.seed}:{digest}" if not self.trained else f"languagebind@{digest}"
+        return f"languagebind@{digest}" if self.trained else f"languagebind@random:{self.config.seed}:{digest}"
 
 
 def directory_of(tower: Tower) -> Path:

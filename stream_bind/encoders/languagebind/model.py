@@ -224,9 +224,11 @@ class LanguageBind(nn.Module):
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """(n, out) float32 unit vectors of (n, tokens) ids.
 
-        attention_mask changes nothing: padding stands behind the token that is read, and attention looks back.
+        attention_mask changes nothing: padding stands behind the token that is read, and attention looks back. So the
+        tower stops at the last end token of the batch, which halves the time of a short text.
         """
-        return self.text_stages(input_ids).embedding
+        read = int(input_ids.argmax(dim=-1).max()) + 1 if input_ids.numel() else input_ids.shape[-1]
+        return self.text_stages(input_ids[..., :read]).embedding
 
     def factor(self) -> float:
         """What the reference multiplies unit vectors by: the exponential of `logit_scale`."""

@@ -33,7 +33,7 @@ _VISION_H = VisionConfig(1280, 5120, 32, 16, "gelu", patch_size=14, lora_r=0)
 def _model(name: str, kind: Kind, about: str, *, huge: bool = False, **vision: Any) -> Published:
     tower = replace(_VISION_H if huge else _VISION_L, **vision)
     config = LanguageBindConfig(kind, tower, _TEXT_H if huge else _TEXT_L, 1024 if huge else 768)
-    words = {"ft": "FT", "v1.5": "V1.5"}
+    words = {"ft": "FT", "v1.5": "V1.5", "merge": "merge"}
     repository = "_".join(words.get(word, word.capitalize()) for word in name.split("-"))
     return Published(f"languagebind-{name}", f"LanguageBind/LanguageBind_{repository}", config, about)
 
@@ -46,6 +46,7 @@ PUBLISHED: Mapping[str, Published] = {
     model.name: model
     for model in (
         _model("video", "video", "8 frames, low-rank updates", **_TIME, lora_r=64),
+        _model("video-merge", "video", "8 frames, the updates of `video` merged", **_TIME),
         _model("video-ft", "video", "8 frames, fully tuned", **_TIME),
         _model("video-v1.5-ft", "video", "8 frames, fully tuned on more data", **_TIME, class_per_frame=True),
         _model(

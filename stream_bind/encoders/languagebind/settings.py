@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -95,6 +95,11 @@ class LanguageBindEncoderConfig(BaseModel):
     def towers(self) -> dict[str, Tower]:
         """What is behind every modality. WeightsError for a directory that cannot be read, or is of another kind."""
         return {modality: self._tower(modality, word) for modality, word in self.modalities.items()}
+
+    def only(self, modalities: Sequence[str]) -> Self:
+        """The same with no more than these: what is not asked for need not be there. Text needs one at least."""
+        kept = {m: word for m, word in self.modalities.items() if m in modalities} or self.modalities
+        return self.model_copy(update={"modalities": kept, "text": self.text if self.text in kept else None})
 
     def text_tower(self) -> Tower:
         """The model whose text side is used."""

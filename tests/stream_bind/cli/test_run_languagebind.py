@@ -23,7 +23,7 @@ version: 1
 rig: files
 encoders:
   lb: {{model: languagebind, weights: random, size: small}}
-  still: {{model: languagebind, modalities: {{vision: image}}, weights: random, size: small}}
+  still: {{model: languagebind, modalities: {{vision: image}}, weights: random, seed: 1, size: small}}
 streams:
   - {{id: cam, modality: vision, encoder: lb, device: {{type: video_file, path: {video}, rate: max}}}}
   - {{id: mic, modality: audio, encoder: lb, device: {{type: audio_file, path: {audio}, rate: max}},
@@ -93,7 +93,7 @@ def test_files_of_every_kind_become_vectors(source: str, tmp_path: Path) -> None
     (heard,) = (message for message in vectors if message["stream"] == "mic")
     assert heard["coverage"] == pytest.approx(10.0 / 10.375, abs=0.01)
     assert heard["status"] == "partial"
-    # Two encoders are two spaces, and every vector says whose it is.
+    # Two text towers are two spaces, and every vector says whose it is.
     models = {stream: {m["model"] for m in vectors if m["stream"] == stream} for stream in STREAMS}
     assert all(len(found) == 1 for found in models.values())
     assert models["cam"] == models["mic"] == models["depth"] == models["heat"] != models["pics"]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from stream_bind import load_encoder
 from stream_bind.encoders.languagebind import LanguageBind, LanguageBindEncoder, LanguageBindEncoderConfig, checkpoint
@@ -191,23 +191,32 @@ def test_directories_load_one_modality_at_a_time(directories: dict[str, str]) ->
     assert vectors == pytest.approx(direct, abs=1e-6)
 
 
-def test_other_weights_or_other_inputs_are_another_space(directories: dict[str, str]) -> None:
-    def digest(**given: Any) -> str:
-        encoder = LanguageBindEncoder("lb", config(modalities=directories, device="cpu", **given))
-        encoder.load(["depth"])
+def test_a_space_is_its_text_tower_and_how_inputs_are_made(directories: dict[str, str]) -> None:
+    def name(loaded: tuple[str, ...] = ("depth",), **given: Any) -> str:
+        encoder = LanguageBindEncoder("lb", config(**{"modalities": directories, "device": "cpu", **given}))
+        encoder.load(loaded)
         return encoder.model
 
-    first = digest()
+    first = name()
     assert first.startswith("languagebind@")
-    assert digest() == first
-    assert digest(depth={"max_depth_m": 4.0}) != first
-    assert digest(text="audio") != first
-    path = Path(directories["audio"]) / "model.safetensors"
-    other = {"logit_scale": torch.tensor(1.0)}
-    from safetensors.torch import load_file
+    # Whatever else stands beside it: the directories share their text tower.
+    assert name(("vision",)) == name(modalities={"audio": directories["audio"]}, loaded=("audio",)) == first
+    assert name(text="audio") == first
+    assert name(depth={"max_depth_m": 4.0}) != first
+    path = Path(directories["vision"]) / "model.safetensors"
+    state = load_file(path)
+    save_file({**state, "visual_projection.weight": -state["visual_projection.weight"]}, path)
+    assert name() == first
+    save_file({**state, "text_projection.weight": -state["text_projection.weight"]}, path)
+    assert name() != first
 
-    save_file({**load_file(path), **other}, path)
-    assert digest() != first
+
+def test_a_configuration_can_be_cut_down_to_what_is_asked_for(directories: dict[str, str]) -> None:
+    whole = config(modalities=directories, text="audio")
+    assert whole.only(["depth", "text"]).modalities == {"depth": directories["depth"]}
+    assert whole.only(["depth"]).text is None
+    assert whole.only(["audio"]).text == "audio"
+    assert whole.only(["text"]).modalities == directories
 
 
 def test_random_weights_need_no_files_and_say_so() -> None:

@@ -227,8 +227,9 @@ class LanguageBind(nn.Module):
         attention_mask changes nothing: padding stands behind the token that is read, and attention looks back. So the
         tower stops at the last end token of the batch, which halves the time of a short text.
         """
-        read = int(input_ids.argmax(dim=-1).max()) + 1 if input_ids.numel() else input_ids.shape[-1]
-        return self.text_stages(input_ids[..., :read]).embedding
+        self._check_ids(input_ids)
+        read = int(input_ids.argmax(dim=1).max()) + 1 if len(input_ids) else input_ids.shape[1]
+        return self.text_stages(input_ids[:, :read]).embedding
 
     def factor(self) -> float:
         """What the reference multiplies unit vectors by: the exponential of `logit_scale`."""
@@ -250,11 +251,7 @@ class LanguageBind(nn.Module):
 
     def text_stages(self, input_ids: Tensor) -> TextStages:
         """`encode_text` with what lies between. ValueError for ids or lengths that the tower does not have."""
-        most, known = self.config.text.max_position_embeddings, self.config.text.vocab_size
-        if input_ids.ndim != 2 or not 1 <= input_ids.shape[1] <= most:
-            raise ValueError(f"text wants ids (n, tokens) of at most {most} tokens, found {tuple(input_ids.shape)}")
-        if len(input_ids) and not (int(input_ids.min()) >= 0 and int(input_ids.max()) < known):
-            raise ValueError(f"text ids lie between 0 and {known - 1}, found {int(input_ids.max())}")
+        self._check_ids(input_ids)
         tower = self.text_model
         x = tower.embeddings.token_embedding(input_ids)
         x = first = x + tower.embeddings.position_embedding.weight[: input_ids.shape[1]]
@@ -265,6 +262,13 @@ class LanguageBind(nn.Module):
         pooled = x[torch.arange(len(x), device=x.device), input_ids.argmax(dim=1)]
         projected = self.text_projection(pooled)
         return TextStages(first, x, pooled, projected, _unit(projected))
+
+    def _check_ids(self, input_ids: Tensor) -> None:
+        most, known = self.config.text.max_position_embeddings, self.config.text.vocab_size
+        if input_ids.ndim != 2 or not 1 <= input_ids.shape[1] <= most:
+            raise ValueError(f"text wants ids (n, tokens) of at most {most} tokens, found {tuple(input_ids.shape)}")
+        if len(input_ids) and not (int(input_ids.min()) >= 0 and int(input_ids.max()) < known):
+            raise ValueError(f"text ids lie between 0 and {known - 1}, found {int(input_ids.max())}")
 
     def _frames(self, x: Tensor) -> Tensor:
         """(n * T, 3, rows, columns), clip after clip."""

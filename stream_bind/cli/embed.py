@@ -159,7 +159,8 @@ def _label_set(encoder: Any, config: Any, texts: list[str] | None) -> LabelSet:
     from stream_bind.retrieval.labels import LabelSet
 
     if texts is not None:
-        return LabelSet(tuple(texts), encoder.embed_text(texts), (), encoder.model, encoder.label_scale())
+        scale = encoder.label_scale() if hasattr(encoder, "label_scale") else encoder.scale("text")
+        return LabelSet(tuple(texts), encoder.embed_text(texts), (), encoder.model, scale)
     directory = getattr(config, "directory", lambda: None)()
     own = LabelSet.load(directory.path) if directory is not None else None
     if own is None:

@@ -52,7 +52,8 @@ class Encoder(Protocol):
 
     They also carry two class methods that need no weights:
     `clip_maker(config, modality, length_s=None) -> ClipMaker` (ConfigError for a modality the model lacks) and
-    `modalities(config) -> tuple[str, ...]`.
+    `modalities(config) -> tuple[str, ...]`. Where the factor on cosines before a softmax over captions is not
+    `scale("text")`, a method `label_scale() -> float` says it.
     """
 
     @property
@@ -77,8 +78,5 @@ class Encoder(Protocol):
 
     def scale(self, modality: str) -> float:
         """The factor by which the reference multiplies the unit vector (1.0 where it has none)."""
-
-    def label_scale(self) -> float:
-        """Factor on the cosines before a softmax over captions; text has to be loaded."""
 
     def close(self) -> None: ...

@@ -162,10 +162,6 @@ class ImageBindEncoder(BranchedEncoder[ImageBindEncoderConfig, "ImageBind"]):
         """The factor by which the reference multiplies this modality's unit vector; vision 1."""
         return self._branch(modality).scale(modality)
 
-    def label_scale(self) -> float:
-        """Factor on the cosines before a softmax over captions: the text branch's own."""
-        return self.scale("text")
-
     def branch(self, modality: str) -> ImageBind:
         """The loaded module of one branch, for whoever trains on top of it. EncoderError if it is not loaded."""
         return self._branch(modality)

@@ -19,13 +19,17 @@ models_app = typer.Typer(
     help="Published weights: what is here, fetch, check.", add_completion=False, rich_markup_mode=None
 )
 
+NAME = 31
+"""Width of the longest name."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="JSON Lines, one file each.")]
 
 
 @models_app.command("list")
 def list_command(as_json: AsJson = False) -> None:
     """Say what is here, how large, and its licence."""
-    from stream_bind.encoders.catalogue import MODELS, SHIPPED
+    from stream_bind.encoders.cache import model_cache
+    from stream_bind.encoders.catalogue import MODELS, SHIPPED, VOCABULARY_FILE
     from stream_bind.encoders.pull import states
 
     for model in MODELS.values():
@@ -34,20 +38,31 @@ def list_command(as_json: AsJson = False) -> None:
             for state in found:
                 print(json.dumps(_row(model, state)))
             continue
-        statuses = {state.status for state in found}
-        overall = "present" if statuses == {"present"} else "absent" if statuses == {"absent"} else "partial"
-        print(f"{model.name:<16} {overall:<8} {model.about}; licence {model.licence.name}")
+        # Several models share the vocabulary: one of them being here says nothing of the others.
+        own = [state.status for state in found if state.name != VOCABULARY_FILE or len(found) == 1]
+        if set(own) == {"absent"}:
+            print(f"{model.name:<{NAME}} {'absent':<8} {_size(found[-1]):>13}  {_about(model)}")
+            continue
+        whole = all(state.status == "present" for state in found)
+        print(f"{model.name:<{NAME}} {'present' if whole else 'partial':<8} {'':>13}  {_about(model)}")
         for state in found:
-            print(
-                f"  {state.status:<8} {_size(state):>13}  {state.path}{f'  ({state.detail})' if state.detail else ''}"
-            )
+            detail = f"  ({state.detail})" if state.detail else ""
+            print(f"  {'':<{NAME - 2}} {state.status:<8} {_size(state):>13}  {state.path}{detail}")
     for name, folder in SHIPPED.items():
         _list_shipped(name, folder, as_json=as_json)
+    if not as_json:
+        print(f"\nin {model_cache()}; fetch with `stream-bind models pull NAME`", file=sys.stderr)
 
 
 @models_app.command("pull")
 def pull_command(
-    name: Annotated[str, typer.Argument(help="The model, as `models list` calls it.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME",
+            help="The models, as `models list` calls them; `languagebind`: the four that its encoder takes unasked.",
+        ),
+    ],
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", "--accept-license", help="Agree to the model's licence unasked.")
     ] = False,
@@ -55,7 +70,15 @@ def pull_command(
         str | None,
         typer.Option(
             envvar="STREAM_BIND_MODELS_URL",
-            help="A folder (https, http or file) that holds the files under their own names; absent: the publishers'.",
+            help="A folder (https, http or file) that holds the files under the names they have in the cache, such as "
+            "languagebind-depth/pytorch_model.bin; absent: the publishers'.",
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(
+            help="Branch, tag or commit of a model on the Hugging Face hub; absent: what was fetched before, or the "
+            "newest."
         ),
     ] = None,
     keep_original: Annotated[
@@ -68,14 +91,16 @@ def pull_command(
     """
     from stream_bind.cli.progress import StepView
     from stream_bind.encoders.cache import model_cache
-    from stream_bind.encoders.catalogue import published
+    from stream_bind.encoders.catalogue import named
     from stream_bind.encoders.pull import pull
 
-    model = published(name)
-    _agree(model, unasked=accept_licence)
-    with StepView() as view:
-        pull(model, mirror=url, keep_original=keep_original, tell=view.tell, watch=view.watch)
-    print(f"{model.name}: ready in {model_cache()}")
+    models = named(names)
+    for model in models:
+        _agree(model, unasked=accept_licence)
+    for model in models:
+        with StepView() as view:
+            pull(model, mirror=url, keep_original=keep_original, tell=view.tell, watch=view.watch, revision=revision)
+        print(f"{model.name}: ready in {model_cache()}", flush=True)
 
 
 @models_app.command("verify")
@@ -128,9 +153,10 @@ def _list_shipped(name: str, folder: Path, *, as_json: bool) -> None:
         print(json.dumps(row))
         return
     licence = f"; licence {row['licence']}" if row["licence"] else ""
-    print(f"{name:<16} {row['status']:<8} {row['detail']}{licence}")
+    told = human_size(int(str(row["size"]))) if row["status"] == "shipped" else ""
+    print(f"{name:<{NAME}} {row['status']:<8} {told:>13}  {row['detail']}{licence}")
     if row["status"] == "shipped":
-        print(f"  {'shipped':<8} {human_size(int(str(row['size']))):>13}  {folder}")
+        print(f"  {'':<{NAME - 2}} {'':<8} {'':>13}  {folder}")
 
 
 def _verify_shipped(name: str, folder: Path, *, as_json: bool) -> bool:
@@ -156,6 +182,9 @@ def _agree(model: PublishedModel, *, unasked: bool) -> None:
     from stream_bind.encoders.pull import accept_licence, licence_is_accepted
 
     print(f"{model.licence.summary}: {model.licence.url}", file=sys.stderr)
+    if not model.licence.must_accept:
+        accept_licence(model, "shown, no consent is asked for")
+        return
     if licence_is_accepted(model):
         return
     if not unasked:
@@ -184,6 +213,10 @@ def _row(model: PublishedModel, state: FileState) -> dict[str, object]:
         "licence": model.licence.name,
         "detail": state.detail,
     }
+
+
+def _about(model: PublishedModel) -> str:
+    return f"{model.about}; licence {model.licence.name}"
 
 
 def _size(state: FileState) -> str:

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream_bind.encoders.languagebind.config import CONFIG_FILE
+from stream_bind.encoders.languagebind.published import PUBLISHED, Published, nearest_name, published_name
 from stream_bind.errors import ConfigError
 
 __all__ = [
+    "HUB",
     "IMAGEBIND_LICENCE",
     "IMAGEBIND_WEIGHTS",
+    "LANGUAGEBIND_LICENCE",
     "MODELS",
+    "SETS",
     "SHIPPED",
     "VOCABULARY_FILE",
     "VOCABULARY_SHA256",
     "Licence",
     "PublishedFile",
     "PublishedModel",
+    "named",
     "published",
 ]
+
+
+HUB = "https://huggingface.co"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +52,17 @@ class PublishedFile:
     """Path in the cache, and below the address of a mirror."""
     url: str
     size_bytes: int
-    """Exact where `sha256` is known, else about."""
+    """Exact where `sha256` is known or `size_is_exact`, else about."""
     sha256: str | None
     """None: the publisher gives none. What the first download holds is then recorded, and compared with later."""
     becomes: str | None = None
     """Name of the .safetensors file a torch checkpoint is converted to, once."""
+    size_is_exact: bool = False
+
+    @property
+    def is_on_hub(self) -> bool:
+        """Whether the Hugging Face hub has it, in the model's repository."""
+        return self.url.startswith(f"{HUB}/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +74,9 @@ class PublishedModel:
     licence: Licence
     files: tuple[PublishedFile, ...]
     encoder: str | None = None
-    """Type of the encoder whose `check_fit` judges converted weights."""
+    """Type of the encoder whose `check_fit` judges weights that have just arrived."""
+    repository: str | None = None
+    """On the Hugging Face hub. There the files have revisions, and a checkpoint may be a .safetensors already."""
 
 
 VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
@@ -79,7 +97,36 @@ IMAGEBIND_LICENCE = Licence(
     "https://creativecommons.org/licenses/by-nc-sa/4.0/",
     must_accept=True,
 )
+LANGUAGEBIND_LICENCE = Licence(
+    "MIT",
+    "LanguageBind's weights are MIT (PKU-YuanGroup/LanguageBind)",
+    "https://github.com/PKU-YuanGroup/LanguageBind/blob/main/LICENSE",
+    must_accept=False,
+)
 CLIP_LICENCE = Licence("MIT", "CLIP's text vocabulary is MIT (openai/CLIP)", "https://github.com/openai/CLIP", False)
+
+
+def _languagebind(model: Published) -> PublishedModel:
+    def file(name: str, about_bytes: int, becomes: str | None = None) -> PublishedFile:
+        url = f"{HUB}/{model.repository}/resolve/main/{name}"
+        return PublishedFile(
+            f"{model.name}/{name}", url, about_bytes, None, None if becomes is None else f"{model.name}/{becomes}"
+        )
+
+    return PublishedModel(
+        model.name,
+        f"LanguageBind {model.config.modality}: {model.about}",
+        LANGUAGEBIND_LICENCE,
+        (
+            VOCABULARY,
+            file(CONFIG_FILE, 5_000),
+            # Published as float32.
+            file("pytorch_model.bin", 4 * model.n_parameters, becomes="model.safetensors"),
+        ),
+        encoder="languagebind",
+        repository=model.repository,
+    )
+
 
 MODELS: dict[str, PublishedModel] = {
     model.name: model
@@ -101,6 +148,7 @@ MODELS: dict[str, PublishedModel] = {
             ),
             encoder="imagebind",
         ),
+        *map(_languagebind, PUBLISHED.values()),
         PublishedModel(
             "clip-vocabulary", "text vocabulary alone, for text with untrained weights", CLIP_LICENCE, (VOCABULARY,)
         ),
@@ -112,12 +160,25 @@ SHIPPED: dict[str, Path] = {"imagebind-tiny": Path(__file__).parent / "imagebind
 """Model directories (imagebind/directory.py) that come with the package, by the encoder type that loads them."""
 
 
+SETS: dict[str, tuple[str, ...]] = {
+    "languagebind": tuple(f"languagebind-{name}" for name in ("video-ft", "audio-ft", "depth", "thermal"))
+}
+"""Several models under one name: what the encoder `languagebind` takes where its modalities name no others."""
+
+
 def published(name: str) -> PublishedModel:
-    """The model called `name`; ConfigError with the nearest known name otherwise."""
-    if name in MODELS:
-        return MODELS[name]
+    """The model called `name`, or so by its repository; ConfigError with the nearest known name otherwise."""
+    known = published_name(name) or name
+    if known in MODELS:
+        return MODELS[known]
     if name in SHIPPED:
         raise ConfigError(f"{name} comes with the package: there is nothing to fetch; use it as `model: {name}`")
-    near = difflib.get_close_matches(name, MODELS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    near = difflib.get_close_matches(name.lower(), [*MODELS, *SETS], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else nearest_name(name)
     raise ConfigError(f"no published model is called {name!r}{hint} (known: {', '.join(MODELS)})")
+
+
+def named(names: Iterable[str]) -> list[PublishedModel]:
+    """The models that `names` mean, each once; a name may be that of a set. ConfigError."""
+    models = [published(name) for given in names for name in SETS.get(given, (given,))]
+    return list({model.name: model for model in models}.values())

@@ -6,15 +6,18 @@ torch is imported only where a checkpoint is converted or looked into.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stream_bind.encoders.cache import Progress, hash_file, model_cache
 from stream_bind.encoders.catalogue import PublishedFile, PublishedModel
 from stream_bind.encoders.download import download, human_size, partial
+from stream_bind.encoders.languagebind.config import CONFIG_FILE, read_config
+from stream_bind.encoders.languagebind.published import PUBLISHED
+from stream_bind.encoders.origin import Folder, Hub, Origin, Publishers
 from stream_bind.encoders.receipt import Receipt, read_receipt
-from stream_bind.errors import WeightsError
+from stream_bind.errors import ConfigError, WeightsError
 from stream_bind.registry import ENCODERS
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ def licence_is_accepted(model: PublishedModel) -> bool:
 
 
 def accept_licence(model: PublishedModel, how: str) -> None:
-    """Record in the cache that the user agreed to the licence of `model`."""
+    """Record in the cache that the user agreed to the licence of `model`, or was shown one that asks for no more."""
     read_receipt(model_cache(), model).accept(model, how)
 
 
@@ -69,15 +72,28 @@ def verify(model: PublishedModel, watch: Watch) -> list[FileState]:
     return found
 
 
-def pull(model: PublishedModel, *, mirror: str | None, keep_original: bool, tell: Tell, watch: Watch) -> None:
-    """Bring every file of `model` into the cache; what is there and right stays. Raises WeightsError.
+def pull(
+    model: PublishedModel,
+    *,
+    mirror: str | None,
+    keep_original: bool,
+    tell: Tell,
+    watch: Watch,
+    revision: str | None = None,
+) -> None:
+    """Bring every file of `model` into the cache; what is there and right stays. Raises WeightsError, ConfigError.
 
     The licence has to be accepted before. mirror: address of a folder (https, http, file) that holds the files under
-    their own names; None takes the publishers'. keep_original: keep a checkpoint that was converted.
+    their own names; None takes the publishers'. keep_original: keep a checkpoint that was converted. revision: branch,
+    tag or commit of a model on the hub; None keeps to the commit that was fetched before, or takes the newest.
     """
     if not licence_is_accepted(model):
         raise ValueError(f"the licence of {model.name} has not been accepted")
-    work = _Pull(model, model_cache(), mirror, keep_original, tell, watch)
+    folder = model_cache()
+    origin = _origin(model, read_receipt(folder, model), mirror, revision)
+    work = _Pull(model, folder, origin, keep_original, tell, watch)
+    if revision is not None:
+        work.locate(next(file for file in model.files if file.becomes is not None))
     for file in model.files:
         if file.becomes is None:
             work.plain(file)
@@ -85,22 +101,57 @@ def pull(model: PublishedModel, *, mirror: str | None, keep_original: bool, tell
             work.converted(file, file.becomes)
 
 
+def _origin(model: PublishedModel, receipt: Receipt, mirror: str | None, revision: str | None) -> Origin:
+    if revision is not None and model.repository is None:
+        raise ConfigError(f"{model.name} has no revisions, it is not from the hub; leave --revision out")
+    if revision is not None and mirror is not None:
+        raise ConfigError("--revision is for the hub, a folder (--url) holds one revision; leave one of them out")
+    if mirror is not None:
+        return Folder(mirror, any_format=model.repository is not None)
+    return Publishers() if model.repository is None else Hub(model.repository, revision or receipt.revision or "main")
+
+
 @dataclass(slots=True)
 class _Pull:
     model: PublishedModel
     folder: Path
-    mirror: str | None
+    origin: Origin
     keep_original: bool
     tell: Tell
     watch: Watch
+    located: dict[str, PublishedFile] = field(default_factory=dict)
+    """What the origin said, by name."""
 
     @property
     def receipt(self) -> Receipt:
         return read_receipt(self.folder, self.model)
 
+    def locate(self, file: PublishedFile) -> PublishedFile:
+        """Where `file` is to be had. From here on files count as right only if they are of that revision."""
+        if file.name not in self.located:
+            self.located[file.name] = self.origin.locate(file)
+            if self.origin.commit is not None:
+                self.receipt.take_revision(self.origin.commit)
+        return self.located[file.name]
+
     def plain(self, file: PublishedFile) -> None:
-        if not self._is_right(file.name, file):
-            self._fetch(file)
+        if self._is_right(file.name, file):
+            return
+        self._fetch(self.locate(file))
+        if file.name.endswith(f"/{CONFIG_FILE}"):
+            self._check_config(self.folder / file.name, file)
+
+    def _check_config(self, path: Path, file: PublishedFile) -> None:
+        """WeightsError unless this describes the model: before gigabytes are fetched that are judged by it."""
+        kind = PUBLISHED[self.model.name].config.kind
+        try:
+            found = read_config(path).kind
+            if found != kind:
+                raise WeightsError(f"{path}: describes a model of kind {found}, {self.model.name} is of kind {kind}")
+        except WeightsError as error:
+            path.unlink()
+            self.receipt.forget(file.name)
+            raise WeightsError(f"{error}; it is removed: name another source with --url") from error
 
     def converted(self, file: PublishedFile, name: str) -> None:
         """`file` as the .safetensors called `name`."""
@@ -109,8 +160,12 @@ class _Pull:
         original = self.folder / file.name
         fetched = False
         if not self._is_right(file.name, file):
-            self._fetch(file)
+            found = self.locate(file)
+            self._fetch(found)
             fetched = True
+            if found.becomes is None:
+                self._opened(self.folder / found.name, fetched=True)
+                return
         checkpoint = self._opened(original, fetched=fetched)
         from stream_bind.encoders.convert import to_safetensors
 
@@ -121,12 +176,12 @@ class _Pull:
             return
         original.unlink()
         original.with_name(original.name + ".sha256.json").unlink(missing_ok=True)
-        self.tell(f"{original}: removed, its tensors are in {name} (--keep-original keeps it)")
+        self.tell(f"{original}: removed, its tensors are in {Path(name).name} (--keep-original keeps it)")
 
     def _is_right(self, name: str, file: PublishedFile) -> bool:
         """Whether the cache holds `name` and it is sound. One that is neither ours nor fits is left to its owner."""
         path = self.folder / name
-        if not path.is_file():
+        if not path.is_file() or not self._is_of_the_revision(name, file):
             return False
         state = _verified(self.folder, name, file, self.receipt, self.watch)
         if state.status == "wrong":
@@ -139,6 +194,23 @@ class _Pull:
         self.tell(f"{path}: {human_size(state.size)}, already there, sha256 {state.sha256}")
         return True
 
+    def _is_of_the_revision(self, name: str, file: PublishedFile) -> bool:
+        """Whether `name` is of the commit that is wanted, or no other bytes are. True where nothing is known of it."""
+        receipt = self.receipt
+        record = receipt.files.get(name)
+        if record is not None and record.source == file.name:
+            name, record = file.name, receipt.files.get(file.name)
+        if record is None or not receipt.revision or not file.is_on_hub:
+            return True
+        if f"/resolve/{receipt.revision}/" in record.source:
+            return True
+        found = self.locate(file)
+        if found.name == name and found.sha256 == record.sha256:
+            self.receipt.move(name, found.url)
+            return True
+        self.tell(f"{self.folder / name}: of another revision than {receipt.revision[:12]}, fetched anew")
+        return False
+
     def _opened(self, path: Path, *, fetched: bool) -> Checkpoint:
         """The checkpoint at `path`, of which every key fits and every value is finite. What was just fetched and is
         not so is removed."""
@@ -150,7 +222,7 @@ class _Pull:
             checkpoint = Checkpoint(path, self.model.name, remedy)
             if self.model.encoder is not None:
                 entry: Any = ENCODERS.get(self.model.encoder)
-                entry.cls.check_fit(entry.config(model=self.model.encoder), checkpoint)
+                entry.cls.check_fit(checkpoint)
             for key in checkpoint.shapes:
                 checkpoint.finite_tensor(key)
         except WeightsError:
@@ -161,17 +233,16 @@ class _Pull:
         return checkpoint
 
     def _fetch(self, file: PublishedFile) -> None:
-        url = file.url if self.mirror is None else f"{self.mirror.rstrip('/')}/{file.name}"
         known = file.sha256 is not None
         fetched = download(
-            url,
+            file.url,
             self.folder / file.name,
-            size=file.size_bytes if known else None,
+            size=file.size_bytes if known or file.size_is_exact else None,
             sha256=file.sha256,
             copies=1 if file.becomes is None else 2,
             progress=self.watch(f"fetching {file.name}"),
         )
-        self.receipt.record(file.name, fetched.path, fetched.sha256, url)
+        self.receipt.record(file.name, fetched.path, fetched.sha256, file.url, published=known)
         resumed = f", resumed at {human_size(fetched.resumed_at)}" if fetched.resumed_at else ""
         digest = "as published" if known else "recorded now, the publisher gives none to compare it with"
         self.tell(f"{fetched.path}: {human_size(fetched.size)}{resumed}, sha256 {fetched.sha256} ({digest})")
@@ -182,12 +253,14 @@ def _state(folder: Path, file: PublishedFile) -> FileState:
         if name is not None and (folder / name).is_file():
             return FileState(name, folder / name, "present", (folder / name).stat().st_size)
     path = folder / (file.becomes or file.name)
-    part = partial(folder / file.name)
-    if part.is_file():
-        done = part.stat().st_size
-        detail = f"{human_size(done)} of about {human_size(file.size_bytes)} fetched"
-        return FileState(path.name, path, "partial", done, detail=detail)
-    return FileState(path.name, path, "absent", file.size_bytes)
+    for name in (file.name, file.becomes):
+        part = partial(folder / name) if name is not None else path
+        # A folder of the hub may hold the .safetensors itself.
+        if name is not None and part.is_file():
+            done = part.stat().st_size
+            detail = f"{human_size(done)} of about {human_size(file.size_bytes)} fetched"
+            return FileState(file.becomes or file.name, path, "partial", done, detail=detail)
+    return FileState(file.becomes or file.name, path, "absent", file.size_bytes)
 
 
 def _verified(folder: Path, name: str, file: PublishedFile, receipt: Receipt, watch: Watch) -> FileState:
@@ -196,7 +269,8 @@ def _verified(folder: Path, name: str, file: PublishedFile, receipt: Receipt, wa
     if name == file.name and file.sha256 is not None:
         wanted, origin = file.sha256, "as published"
     elif record is not None:
-        wanted, origin = record.sha256, f"as recorded at {record.at} from {record.source}"
+        told = "published" if record.published else "recorded"
+        wanted, origin = record.sha256, f"as {told} at {record.at} from {record.source}"
     else:
         return FileState(
             name, path, "unrecorded", size, sha256, "not fetched by `models pull`: nothing to compare with"

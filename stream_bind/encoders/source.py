@@ -17,11 +17,15 @@ from urllib.request import Request, build_opener
 import stream_bind
 from stream_bind.errors import WeightsError
 
-__all__ = ["Answer", "BrokenConnectionError", "ask"]
+__all__ = ["Answer", "BrokenConnectionError", "ask", "is_there"]
 
 TIMEOUT_S = 30.0
 """To connect, and for the next byte."""
 SCHEMES = ("https", "http", "file")
+
+
+class NotThereError(WeightsError):
+    """The server answers, and says that it has no such file."""
 
 
 class BrokenConnectionError(Exception):
@@ -93,6 +97,17 @@ def ask(url: str, start: int, version: Mapping[str, Any], *, patient: bool) -> A
     return Answer(start, size, version, response)
 
 
+def is_there(url: str) -> bool:
+    """Whether a file is at `url`, of which nothing is read. WeightsError where that cannot be found out."""
+    try:
+        with ask(url, 0, {}, patient=False):
+            return True
+    except NotThereError:
+        return False
+    except BrokenConnectionError as error:
+        raise WeightsError(f"{url}: {error}; run the same command again later") from error
+
+
 def _headers(start: int, version: Mapping[str, Any]) -> dict[str, str]:
     headers = {"User-Agent": f"stream-bind/{stream_bind.__version__}", "Accept-Encoding": "identity"}
     if start:
@@ -132,16 +147,16 @@ def _check(url: str, response: Any) -> None:
 def _refused(url: str, error: HTTPError) -> WeightsError:
     if error.code in {http.HTTPStatus.NOT_FOUND, http.HTTPStatus.GONE}:
         why = "there is no such file, the publisher may have moved it"
-    else:
-        why = f"the server refuses it ({error.reason})"
-    return WeightsError(f"{url}: {error.code}: {why}; name another source with --url")
+        return NotThereError(f"{url}: {error.code}: {why}; name another source with --url")
+    return WeightsError(f"{url}: {error.code}: the server refuses it ({error.reason}); name another source with --url")
 
 
 def _unreachable(url: str, error: Exception) -> WeightsError:
     parts = urlsplit(url)
     reason = error.reason if isinstance(error, URLError) else error
     if parts.scheme == "file":
-        return WeightsError(f"{url}: cannot be read ({_reason(error)}); name a folder that holds it with --url")
+        kind = NotThereError if isinstance(reason, FileNotFoundError) else WeightsError
+        return kind(f"{url}: cannot be read ({_reason(error)}); name a folder that holds it with --url")
     if isinstance(reason, ssl.SSLCertVerificationError):
         step = "name the certificate authority of your network with SSL_CERT_FILE"
     else:

@@ -119,15 +119,15 @@ class ImageBindEncoder(BranchedEncoder[ImageBindEncoderConfig, "ImageBind"]):
             check_stream(signal, stream)
 
     @classmethod
-    def check_fit(cls, config: ImageBindEncoderConfig, checkpoint: Checkpoint) -> None:
-        """WeightsError unless `checkpoint` holds exactly the keys and shapes of all six branches. Imports torch."""
+    def check_fit(cls, checkpoint: Checkpoint) -> None:
+        """WeightsError unless `checkpoint` is the published model, with all six branches. Imports torch."""
         import torch
 
         from stream_bind.encoders.imagebind.model import ImageBind
         from stream_bind.encoders.weights import check_fit
 
         with torch.device("meta"):
-            check_fit(ImageBind(config.architecture()), checkpoint)
+            check_fit(ImageBind(ImageBindEncoderConfig().architecture()), checkpoint)
 
     @property
     def dim(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from stream_bind.encoders.languagebind.model import LanguageBind
 from stream_bind.encoders.weights import SMALL_TENSOR, Checkpoint
 from stream_bind.errors import WeightsError
 
-__all__ = ["check", "expected_shapes", "load", "lora_targets", "text_digest"]
+__all__ = ["check", "check_file", "expected_shapes", "load", "lora_targets", "text_digest"]
 
 PLAIN, PEFT = "vision_model.encoder.layers.", "vision_model.encoder.base_model.model.layers."
 LORA = re.compile(r"(.+)\.lora_([AB])\.default\.weight")
@@ -50,6 +50,11 @@ def load(model: LanguageBind, directory: Path, device: torch.device, dtype: torc
 def check(directory: Path, config: LanguageBindConfig) -> None:
     """WeightsError unless names and shapes of the directory's weights are exactly those of `config`."""
     _Found.of(directory, config).check(config)
+
+
+def check_file(checkpoint: Checkpoint, config: LanguageBindConfig) -> None:
+    """WeightsError unless names and shapes of this one file are exactly those of `config`."""
+    _Found.of_files([checkpoint], checkpoint.path.parent, config, checkpoint.remedy).check(config)
 
 
 def text_digest(directory: Path, config: LanguageBindConfig) -> str:
@@ -92,15 +97,21 @@ class _Found:
     plain: dict[str, tuple[Checkpoint, str]] = field(default_factory=dict)
     lora: dict[str, dict[str, tuple[Checkpoint, str]]] = field(default_factory=dict)
     """By the name of the linear layer: A and B."""
+    remedy: str = REMEDY
 
     @classmethod
     def of(cls, directory: Path, config: LanguageBindConfig) -> _Found:
-        found = cls(directory, config)
+        name = f"LanguageBind {config.kind}"
+        files = [Checkpoint(file, name, REMEDY, nested="state_dict") for file in weights_files(directory)]
+        return cls.of_files(files, directory, config, REMEDY)
+
+    @classmethod
+    def of_files(cls, files: Sequence[Checkpoint], directory: Path, config: LanguageBindConfig, remedy: str) -> _Found:
+        found = cls(directory, config, remedy=remedy)
         prefixes: set[str] = set()
         targets = set(lora_targets(config))
         spellings: set[bool] = set()
-        for file in weights_files(directory):
-            checkpoint = Checkpoint(file, f"LanguageBind {config.kind}", REMEDY, nested="state_dict")
+        for checkpoint in files:
             for raw in checkpoint.shapes:
                 key = raw.removeprefix("module.")
                 if key.endswith(IGNORED):
@@ -186,4 +197,4 @@ class _Found:
         return value.float() + (self.config.vision.lora_alpha / len(a)) * (b @ a)
 
     def error(self, what: str) -> WeightsError:
-        return WeightsError(f"{self.directory}: the weights {what}; {REMEDY}")
+        return WeightsError(f"{self.directory}: the weights {what}; {self.remedy}")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from stream_bind.encoders.base import ClipMaker
 from stream_bind.encoders.branches import BranchedEncoder, show_terms
-from stream_bind.encoders.cache import model_cache
-from stream_bind.encoders.catalogue import VOCABULARY_FILE
+from stream_bind.encoders.cache import PULL, model_cache
+from stream_bind.encoders.catalogue import LANGUAGEBIND_LICENCE, VOCABULARY_FILE
 from stream_bind.encoders.languagebind.clips import (
     AudioClips,
     DepthClips,
@@ -24,9 +24,8 @@ from stream_bind.encoders.languagebind.clips import (
     ThermalClips,
     VideoClips,
 )
-from stream_bind.encoders.languagebind.config import CONFIG_FILE, VisionConfig
+from stream_bind.encoders.languagebind.config import CONFIG_FILE, VisionConfig, read_config
 from stream_bind.encoders.languagebind.files import weights_files
-from stream_bind.encoders.languagebind.published import PUBLISHED
 from stream_bind.encoders.languagebind.settings import LanguageBindEncoderConfig, Tower
 from stream_bind.encoders.preprocess import fbank
 from stream_bind.errors import ConfigError, WeightsError
@@ -38,10 +37,10 @@ if TYPE_CHECKING:
     from stream_bind.encoders.languagebind.model import LanguageBind
     from stream_bind.encoders.languagebind.normalise import Normaliser
     from stream_bind.encoders.tokenizer import ClipTokenizer
+    from stream_bind.encoders.weights import Checkpoint
 
 __all__ = ["LanguageBindEncoder", "find_directory"]
 
-TERMS = "LanguageBind's weights are MIT (PKU-YuanGroup/LanguageBind)"
 SHORTEST_AUDIO_S = fbank.FRAME / fbank.RATE_HZ
 CLIP_AXES = {"audio": 3, "depth": 3, "thermal": 3}
 """Axes of one packed clip; vision's depend on the kind of model."""
@@ -98,6 +97,13 @@ class LanguageBindEncoder(BranchedEncoder[LanguageBindEncoderConfig, "LanguageBi
             for tower in config.towers().values():
                 weights_files(directory_of(tower))
 
+    @classmethod
+    def check_fit(cls, checkpoint: Checkpoint) -> None:
+        """WeightsError unless `checkpoint` holds exactly what the config.json beside it says. Imports torch."""
+        from stream_bind.encoders.languagebind.checkpoint import check_file
+
+        check_file(checkpoint, read_config(checkpoint.path.parent))
+
     @property
     def dim(self) -> int:
         return next(iter(self._towers.values())).config.projection_dim
@@ -121,7 +127,7 @@ class LanguageBindEncoder(BranchedEncoder[LanguageBindEncoderConfig, "LanguageBi
         if not self._model:
             self._model = self._identity()
         if self.trained:
-            show_terms(TERMS)
+            show_terms(LANGUAGEBIND_LICENCE.summary)
         for modality in dict.fromkeys(wanted):
             if modality not in self._branches:
                 self._branches[modality] = self._load_branch(modality)
@@ -200,11 +206,11 @@ def directory_of(tower: Tower) -> Path:
 
 
 def find_directory(name: str) -> Path:
-    """The directory of a fetched model. WeightsError with the command that fetches it (of huggingface_hub)."""
+    """The directory of a pulled model. WeightsError with the command that fetches it."""
     path = model_cache() / name
     if not (path / CONFIG_FILE).is_file():
         raise WeightsError(
-            f"{name}: there is no model at {path}; fetch it with `hf download {PUBLISHED[name].repository} --local-dir "
-            f"{path}`, name a directory in `modalities`, or set `weights: random` for untrained vectors"
+            f"{name}: there is no model at {path}; {PULL.format(name=name)}, name a directory in `modalities`, or set "
+            "`weights: random` for untrained vectors"
         )
     return path

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from stream_bind.encoders.cache import model_cache
 from stream_bind.encoders.languagebind.clips import DepthSettings, ThermalSettings, VisionSettings
-from stream_bind.encoders.languagebind.config import LanguageBindConfig, read_config
+from stream_bind.encoders.languagebind.config import CONFIG_FILE, LanguageBindConfig, read_config
 from stream_bind.encoders.languagebind.published import PUBLISHED, nearest_name, published_name, small
 from stream_bind.errors import WeightsError
 
@@ -107,8 +108,12 @@ class LanguageBindEncoderConfig(BaseModel):
 
     def _tower(self, modality: str, word: str) -> Tower:
         name, path = published_name(word), Path(word).expanduser()
+        pulled = model_cache() / name if name is not None else path
         if path.is_dir():
-            tower = Tower(modality, path.resolve().name, path, _read(path, (path / "config.json").stat().st_mtime_ns))
+            tower = Tower(modality, path.resolve().name, path, _config_of(path))
+        elif name is not None and self.weights is None and (pulled / CONFIG_FILE).is_file():
+            # What was fetched may be a revision of another shape than the one we know.
+            tower = Tower(modality, name, None, _config_of(pulled))
         elif name is not None:
             tower = Tower(modality, name, None, PUBLISHED[name].config)
         else:
@@ -125,6 +130,10 @@ class LanguageBindEncoderConfig(BaseModel):
         if self.size == "small":
             return Tower(modality, tower.name, tower.path, small(tower.config))
         return tower
+
+
+def _config_of(path: Path) -> LanguageBindConfig:
+    return _read(path, (path / CONFIG_FILE).stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=32)

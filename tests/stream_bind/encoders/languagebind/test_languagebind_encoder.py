@@ -143,7 +143,7 @@ def test_weights_that_are_not_there_are_told_with_the_next_step(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("STREAM_BIND_MODELS", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"hf download LanguageBind/LanguageBind_Video_FT --local-dir"):
+    with pytest.raises(WeightsError, match="stream-bind models pull languagebind-video-ft"):
         LanguageBindEncoder.check_weights(config())
     # What is not asked for need not be there.
     with pytest.raises(WeightsError, match="languagebind-depth: there is no model"):

@@ -18,8 +18,8 @@ CONFIGS = [path for path in FILES if not path.stem.startswith("bind_")]
 BINDINGS = [path for path in FILES if path.stem.startswith("bind_")]
 
 
-def test_the_four_rigs_of_the_readme_are_there():
-    assert [path.stem for path in CONFIGS] == ["headset", "recorded", "robot", "webcam"]
+def test_the_rigs_of_the_readme_are_there():
+    assert [path.stem for path in CONFIGS] == ["headset", "languagebind", "recorded", "robot", "webcam"]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -12,6 +12,7 @@ __all__ = [
     "EncoderError",
     "EndOfStream",
     "LinkError",
+    "LogError",
     "SinkError",
     "StreamBindError",
     "WeightsError",
@@ -74,3 +75,7 @@ class SinkError(StreamBindError):
 
 class LinkError(StreamBindError):
     """Two actors do not agree on the protocol between them."""
+
+
+class LogError(StreamBindError):
+    """A log cannot be read, written or recovered."""

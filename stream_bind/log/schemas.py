@@ -24,6 +24,7 @@ __all__ = [
     "typestore",
 ]
 
+_FIRST_NS, _LAST_NS = -(2**31) * 1_000_000_000, 2**31 * 1_000_000_000 - 1
 RAW_AUDIO = "foxglove_msgs/msg/RawAudio"
 OWN: dict[str, str] = {
     "stream_bind_msgs/msg/Samples": """\
@@ -35,9 +36,9 @@ int64[] ticks               # the device's own time of each sample; empty: it ha
 bool gap_before             # samples are known to be missing before the first one
 string clock_domain         # host, kernel, device, file or simulated
 int64 clock_err_ns          # one sigma
-string pictures             # topic of the pictures, one message a sample, written before this; empty: they are in data
-string encoding             # of data or pictures: 16UC1, mono16, jpeg, rgb8, pcm_s16le ... or a numpy dtype (<f4)
-uint32[] shape              # of one sample in data
+string payload              # topic whose messages, written just before this one, hold the samples; empty: data does
+string encoding             # 16UC1, jpeg, png, pcm_s16le ..., or a numpy dtype (<f4)
+uint32[] shape              # of one sample
 float64 scale               # physical value = data * scale + offset, in the stream's unit
 float64 offset
 uint8[] data                # little-endian, row by row
@@ -135,8 +136,8 @@ def schema_text(name: str) -> str:
 
 
 def ros_time(t_ns: int) -> Any:
-    """builtin_interfaces/Time of UNIX ns."""
-    seconds, nanoseconds = divmod(t_ns, 1_000_000_000)
+    """builtin_interfaces/Time of UNIX ns; it ends in 2038 and begins in 1901, and what lies beyond stays at the end."""
+    seconds, nanoseconds = divmod(min(max(t_ns, _FIRST_NS), _LAST_NS), 1_000_000_000)
     return message("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
 
 

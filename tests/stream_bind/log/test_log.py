@@ -97,6 +97,7 @@ def test_every_type_of_ours_keeps_its_comments_in_the_log():
 def test_ros_time_before_and_after_the_epoch():
     for t_ns in (0, 1, -1, 1_700_000_000_123_456_789):
         assert time_ns(ros_time(t_ns)) == t_ns
+    assert time_ns(ros_time(2**62)) == 2**31 * 1_000_000_000 - 1
 
 
 @pytest.mark.parametrize("closed", [True, False])

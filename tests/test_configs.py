@@ -15,6 +15,7 @@ from stream_bind.training.binding import load_binding
 
 FILES = sorted((Path(__file__).resolve().parent.parent / "configs").glob("*.yaml"))
 CONFIGS = [path for path in FILES if not path.stem.startswith("bind_")]
+BY_NAME = {path.stem: path for path in CONFIGS}
 BINDINGS = [path for path in FILES if path.stem.startswith("bind_")]
 
 
@@ -48,19 +49,19 @@ def test_no_weights_need_to_be_fetched(path):
 
 
 def test_the_headset_has_all_five_sensors():
-    config = load_config(CONFIGS[0])
+    config = load_config(BY_NAME["headset"])
     assert {stream.modality for stream in config.streams} == {"vision", "audio", "depth", "thermal", "imu"}
 
 
 def test_without_hardware_only_the_hardware_is_missing():
     with pytest.raises(ConfigError) as caught:
-        load_config(CONFIGS[0], ["streams.imu.device.port=/dev/not-there"], files=True)
+        load_config(BY_NAME["headset"], ["streams.imu.device.port=/dev/not-there"], files=True)
     assert "there is no device /dev/not-there" in caught.value.problems[-1]
     assert all("there is no device /dev/" in line for line in caught.value.problems)
 
 
 def test_recordings_wait_for_a_listener_and_drop_nothing():
-    config = load_config(CONFIGS[1])
+    config = load_config(BY_NAME["recorded"])
     assert config.publish.wait_for_subscriber_s == 10
     assert {stream.queue_policy for stream in config.streams} == {"backpressure"}
     assert {stream.device.settings.start_time for stream in config.streams} == {"2024-01-01T00:00:00Z"}

@@ -25,6 +25,8 @@ VERBS = {
     "run": "stream_bind.cli.run:run_command",
     "validate": "stream_bind.cli.validate:validate_command",
     "subscribe": "stream_bind.cli.subscribe:subscribe_command",
+    "info": "stream_bind.cli.info:info_command",
+    "recover": "stream_bind.cli.recover:recover_command",
     "embed": "stream_bind.cli.embed:embed_command",
     "bind": "stream_bind.cli.bind:bind_command",
     "models": "stream_bind.cli.models:models_app",

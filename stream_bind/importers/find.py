@@ -25,8 +25,8 @@ IMPORTERS: tuple[str, ...] = (
 """Modules in the order they are asked; those that know a magic number before those that try."""
 
 FORMATS = (
-    "ROS 1 and ROS 2 bags, MCAP, VRS, PX4 ULog, XDF, video and sound files, FLIR and other thermal pictures, folders of "
-    "pictures (EuRoC, TUM RGB-D), tables of motion (CSV)"
+    "ROS 1 and ROS 2 bags, MCAP, VRS, PX4 ULog, XDF, video and sound files, FLIR and other thermal pictures, folders "
+    "of pictures (EuRoC, TUM RGB-D), tables of motion (CSV)"
 )
 
 

@@ -1,4 +1,4 @@
-"""Whether the numbers of an imported stream can be in the unit they are said to be in. Doubts are said, never mended."""
+"""Whether an imported stream's numbers can be in the unit they are said to be in. Doubts are said, never mended."""
 
 from __future__ import annotations
 

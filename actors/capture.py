@@ -6,7 +6,7 @@ No torch here, and no Ray: launchers run `open`, then `step` in a loop, then `cl
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +16,7 @@ from actors.mailbox import SILENT_S, WorkerLink
 from actors.outbox import Outbox
 from actors.plan import CapturePlan, SensorPlan
 from actors.reader import Reader
+from actors.recorded import StreamRecording
 from actors.transport import (
     LINK_VERSION,
     Inlet,
@@ -27,7 +28,7 @@ from actors.transport import (
     each,
     incarnation,
 )
-from devices.base import TALLIES
+from devices.base import TALLIES, Replaying
 from stream_bind.adjust import Adjust
 from stream_bind.clock import Clock
 from stream_bind.messages import Clip, Notice
@@ -42,6 +43,8 @@ BEAT_S = 0.5
 POLL_S = 0.1
 """Longest sleep of the loop: how late an idle source may be noticed on top of its max_delay_s."""
 CLOCK_STEP_NS = 10_000_000
+STEP_S = 0.5
+"""One step of a paused replay: a hop."""
 DRAIN_S = 15.0
 """How long a stopping actor waits for its clips to be served before it reports them as dropped."""
 
@@ -49,7 +52,7 @@ DRAIN_S = 15.0
 class _Sensor:
     """One device with its reader and lanes."""
 
-    def __init__(self, plan: SensorPlan, clock: Clock, wake: Waker, *, patient: bool) -> None:
+    def __init__(self, plan: SensorPlan, clock: Clock, wake: Waker, life: str, *, patient: bool) -> None:
         entry = DEVICES.get(plan.device_type)
         device = entry.cls(entry.config(**plan.device_config), plan.stream, clock)
         self.plan = plan
@@ -66,7 +69,20 @@ class _Sensor:
         self.lanes = [Lane(lane, self.spec, makers[lane.encoder]) for lane in plan.lanes]
         waits = any(lane.policy == "backpressure" for lane in plan.lanes)
         self.inbox = Inbox(wake.wake, wait=waits)
-        self.reader = Reader(plan.stream, device, adjust, self.inbox, clock, Backoff(**plan.restart), patient=patient)
+        self.recording = None if plan.tap is None else StreamRecording(plan.tap, device, clock, life, restarted=patient)
+        self.reader = Reader(
+            plan.stream,
+            device,
+            adjust,
+            self.inbox,
+            clock,
+            Backoff(**plan.restart),
+            patient=patient,
+            keep_sent=self.recording is not None,
+        )
+        self.timed = self.spec.live or (isinstance(device, Replaying) and device.was_live)
+        """Stamps are held against the time of arrival."""
+        self._waits = waits
         self.last_arrival_ns = 0
         self.n_samples = 0
         self.ended = False
@@ -87,7 +103,14 @@ class _Sensor:
 
     @property
     def blocked(self) -> bool:
+        if self._waits and self.recording is not None and self.recording.full:
+            return True
         return any(lane.plan.policy == "backpressure" and lane.mailbox.full for lane in self.lanes)
+
+    @property
+    def kept(self) -> bool:
+        """Its part of the recording, if there is one, is on the disk."""
+        return self.recording is None or self.recording.idle
 
 
 class CaptureWorker:
@@ -118,11 +141,13 @@ class CaptureWorker:
         self._step_ns = self._clock.step_ns()
         try:
             for plan in self._plan.sensors:
-                self.sensors.append(_Sensor(plan, self._clock, self._waker, patient=self._restarted))
+                self.sensors.append(_Sensor(plan, self._clock, self._waker, self.life, patient=self._restarted))
         except Exception:
             self.close()
             raise
         for sensor in self.sensors:
+            if sensor.recording is not None:
+                sensor.recording.start()
             sensor.reader.start(hold=self._plan.wait_ready and not self._restarted)
 
     # -- control calls, from any thread -------------------------------------------------------------------------
@@ -131,6 +156,23 @@ class CaptureWorker:
         """Let held-back recordings begin (plan.wait_ready)."""
         for sensor in self.sensors:
             sensor.reader.release()
+
+    def pause(self) -> None:
+        """Hold a replay."""
+        self._replays(lambda device: device.pause(True))
+
+    def resume(self) -> None:
+        """Let a replay run on."""
+        self._replays(lambda device: device.pause(False))
+
+    def step_on(self) -> None:
+        """Let a little of a paused replay through."""
+        self._replays(lambda device: device.step(STEP_S))
+
+    def _replays(self, tell: Callable[[Replaying], None]) -> None:
+        for sensor in self.sensors:
+            if isinstance(sensor.device, Replaying):
+                tell(sensor.device)
 
     def request_stop(self) -> None:
         """Stop reading, close the windows still open, serve what waits, then be done."""
@@ -144,8 +186,9 @@ class CaptureWorker:
 
     @property
     def done(self) -> bool:
-        """Every window has found its fate and the publisher knows."""
-        return all(lane.end_sent for s in self.sensors for lane in s.lanes) and not len(self._outbox)
+        """Every window has found its fate and the publisher knows; what is recorded is on the disk."""
+        told = all(lane.end_sent for s in self.sensors for lane in s.lanes) and not len(self._outbox)
+        return told and all(s.finished and s.kept for s in self.sensors)
 
     def health(self) -> dict[str, Any]:
         """Counters and gauges per stream, plain data."""
@@ -158,6 +201,11 @@ class CaptureWorker:
             "lanes": [
                 lane.health() | {"samples": s.n_samples, "device": s.health()} for s in self.sensors for lane in s.lanes
             ],
+            "sensors": [
+                {"stream": s.plan.stream, "modality": s.plan.modality, "samples": s.n_samples, "device": s.health()}
+                for s in self.sensors
+            ],
+            "recorded": {s.plan.stream: s.recording.health() for s in self.sensors if s.recording is not None},
         }
 
     # -- the loop -----------------------------------------------------------------------------------------------
@@ -189,6 +237,8 @@ class CaptureWorker:
         for sensor in self.sensors:
             sensor.inbox.close()
             sensor.reader.stop()
+            if sensor.recording is not None:
+                sensor.recording.close()
         self._inlet.close()
         self._outlet.close()
         self._waker.close()
@@ -202,10 +252,12 @@ class CaptureWorker:
         for _ in range(256):
             if sensor.blocked or (arrival := sensor.inbox.take()) is None:
                 break
+            if sensor.recording is not None:
+                sensor.recording.take(arrival)
             if arrival.chunk is not None:
                 sensor.n_samples += len(arrival.chunk)
                 sensor.last_arrival_ns = self._clock.monotonic_ns()
-                now_ns = arrival.arrived_ns if sensor.spec.live else None
+                now_ns = arrival.arrived_ns if sensor.timed else None
                 for lane in sensor.lanes:
                     closed_ns = self._clock.unix_ns()
                     self._deliver(lane, lane.windower.push(arrival.chunk, now_ns), closed_ns)
@@ -215,6 +267,8 @@ class CaptureWorker:
             elif arrival.notice is not None:
                 for lane in sensor.lanes:
                     self._notice(lane, arrival.notice)
+            elif arrival.idle_ns is not None:
+                self._advance(sensor, arrival.idle_ns)
             elif arrival.fatal is not None:
                 self.fatal = self.fatal or arrival.fatal
                 sensor.ended = True
@@ -230,9 +284,15 @@ class CaptureWorker:
         delay_ns = round(sensor.spec.max_delay_s * 1e9)
         if self._clock.monotonic_ns() - sensor.last_arrival_ns <= delay_ns:
             return
+        self._advance(sensor, self._clock.unix_ns() - delay_ns)
+
+    def _advance(self, sensor: _Sensor, watermark_ns: int) -> None:
+        """Close windows by host time. What this closes a replay has to close at the same place among the samples."""
+        before = [lane.windower.next_window for lane in sensor.lanes]
         for lane in sensor.lanes:
-            now_ns = self._clock.unix_ns()
-            self._deliver(lane, lane.windower.advance(now_ns - delay_ns), now_ns)
+            self._deliver(lane, lane.windower.advance(watermark_ns), self._clock.unix_ns())
+        if sensor.recording is not None and before != [lane.windower.next_window for lane in sensor.lanes]:
+            sensor.recording.idle_until(watermark_ns)
 
     def _deliver(self, lane: Lane, results: list[Any], closed_ns: int) -> None:
         self._settle(lane, lane.fates(results, closed_ns))
@@ -401,6 +461,8 @@ class CaptureWorker:
         """The stream has ended: what becomes of the windows still open, whatever other sensors of the group do."""
         if not sensor.finished:
             sensor.finished = sensor.ended = True
+            if sensor.recording is not None:
+                sensor.recording.end()
             for lane in sensor.lanes:
                 if lane.windower.first_window is not None:
                     self._settle(lane, lane.finish(self._clock.unix_ns()))

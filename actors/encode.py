@@ -125,6 +125,8 @@ class EncodeWorker:
         try:
             if self._own_process:
                 os.nice(self._plan.nice)
+            if self._plan.deterministic:
+                _ask_for_same_bits()
             encoder.load(modalities)
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             # On 2 cores, 2 threads of the small model wait for each other behind the sensors: 117 ms a batch, not 7.
@@ -413,3 +415,12 @@ def _set_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+
+
+def _ask_for_same_bits() -> None:
+    # cuBLAS reads it when it is first used: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = False

@@ -14,10 +14,15 @@ __all__ = ["Arrival", "Inbox"]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One thing the reader saw: a chunk, a notice, a fatal error, or the end of the stream."""
+    """One thing the reader saw: a chunk, a notice, a fatal error, the end of the stream; or, replayed, that the source
+    was found idle."""
 
     arrived_ns: int
     chunk: Chunk | None = None
+    sent: Chunk | None = None
+    """The chunk as the device delivered it, before adjustments; None where nothing is recorded."""
+    idle_ns: int | None = None
+    """Event time up to which windows were closed by host time."""
     notice: Notice | None = None
     fatal: str | None = None
     end: bool = False

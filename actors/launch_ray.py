@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.host import Host
-from actors.plan import CapturePlan, EncodePlan, PublishPlan, RunPlan
+from actors.plan import CapturePlan, EncodePlan, PublishPlan, RecordPlan, RunPlan
 from stream_bind.clock import SystemClock
 from stream_bind.errors import StreamBindError
 
@@ -68,8 +68,8 @@ class _Actor:
     def call(self, verb: str) -> None:
         self._host.call(verb)
 
-    def stop(self) -> None:
-        self._host.stop()
+    def stop(self, timeout_s: float) -> None:
+        self._host.stop(timeout_s)
 
 
 class CaptureActor(_Actor):
@@ -99,6 +99,15 @@ class PublishActor(_Actor):
         self._host.start(restarted=_restarted())
 
 
+class RecordActor(_Actor):
+    def __init__(self, plan: RecordPlan, offset_ns: int) -> None:
+        from actors.record import RecordWorker
+
+        clock = SystemClock(offset_ns)
+        self._host = Host("record", lambda again: RecordWorker(plan, clock, restarted=again), exit_on_crash=True)
+        self._host.start(restarted=_restarted())
+
+
 class RayLauncher:
     """Starts (or joins) Ray and puts every worker in an actor of its own."""
 
@@ -108,13 +117,18 @@ class RayLauncher:
         self._last: dict[str, dict[str, Any]] = {}
         self._home: tempfile.TemporaryDirectory[str] | None = None
         self._started = False
+        self._linger_s = 1.0
 
     def start(self, plan: RunPlan) -> None:
         self._init(plan)
+        self._linger_s = plan.publisher.linger_s
         offset_ns = plan.clock_offset_ns
         here = _addresses()[ray.get_runtime_context().get_node_id()] if plan.address is not None else None
         where = _where(None, {}, here)
         self._place("publish", "publish", PublishActor, plan.publisher, offset_ns, {"num_cpus": 0, **where})
+        if plan.record is not None:
+            where = _where(plan.record.node, {}, here)
+            self._place("record", "record", RecordActor, plan.record, offset_ns, {"num_cpus": 0, **where})
         for encode in plan.encoders:  # before the sensors: importing torch takes longer than opening them
             where = _where(encode.node, encode.resources, here)
             wants = {"num_cpus": encode.num_cpus, "num_gpus": encode.num_gpus, **where}
@@ -208,9 +222,9 @@ class RayLauncher:
     def close(self) -> None:
         if not self._started:
             return
-        refs = [actor.stop.remote() for _, actor in self._actors.values()]
+        refs = [actor.stop.remote(4.0 + self._linger_s) for _, actor in self._actors.values()]
         with contextlib.suppress(ray.exceptions.RayError):
-            ray.wait(refs, num_returns=len(refs), timeout=4.0)
+            ray.wait(refs, num_returns=len(refs), timeout=3.0 + self._linger_s)
         for _, actor in self._actors.values():
             ray.kill(actor)
         ray.shutdown()

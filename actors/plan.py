@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["CapturePlan", "EncodePlan", "LanePlan", "PublishPlan", "RunPlan", "SensorPlan"]
+__all__ = ["CapturePlan", "EncodePlan", "LanePlan", "PublishPlan", "RecordPlan", "RunPlan", "SensorPlan", "TapPlan"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,18 @@ class LanePlan:
 
 
 @dataclass(frozen=True)
+class TapPlan:
+    """How an actor's part of the recording reaches the record actor."""
+
+    endpoint: str
+    """The record actor's inlet."""
+    max_bytes: int = 64 << 20
+    """Memory of one stream for what is not on the disk yet."""
+    colour: Literal["jpeg", "lossless"] = "jpeg"
+    copies: bool = True
+
+
+@dataclass(frozen=True)
 class SensorPlan:
     """One device, the adjustments of its samples, and the lanes it feeds."""
 
@@ -42,6 +54,8 @@ class SensorPlan:
     """Keyword arguments of stream_bind.adjust.Adjust, without the spec."""
     restart: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of stream_bind.restart.Backoff."""
+    tap: TapPlan | None = None
+    """None: this stream is not recorded."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +95,8 @@ class EncodePlan:
     """Threads of CPU arithmetic; None leaves one core to the sensors and shares the rest among the workers."""
     workers: int = 1
     """How many workers this encoder has."""
+    deterministic: bool = False
+    """Ask torch for algorithms that give the same bits every time."""
     nice: int = 5
     num_gpus: float = 0.0
     num_cpus: float = 0.0
@@ -101,6 +117,31 @@ class PublishPlan:
     lanes: tuple[LanePlan, ...] = ()
     sinks: tuple[tuple[str, dict[str, Any]], ...] = ()
     """Type and settings of each further destination."""
+    tap: TapPlan | None = None
+    """None: vectors and events are not recorded."""
+    linger_s: float = 1.0
+    """At the end: how long subscribers may take for what they have not read yet."""
+
+
+@dataclass(frozen=True)
+class RecordPlan:
+    """The record actor of a rig."""
+
+    path: str
+    endpoint: str
+    session: dict[str, str] = field(default_factory=dict)
+    """What the log says of itself at its beginning."""
+    attachments: tuple[tuple[str, str, bytes], ...] = ()
+    """Name, media type and content of each file that travels in the log."""
+    split_bytes: int | None = None
+    split_ns: int | None = None
+    before_ns: int | None = None
+    """Seconds held in memory until an event comes; None: all is written."""
+    after_ns: int = 0
+    ring_bytes: int = 512 << 20
+    triggers: tuple[str, ...] = ()
+    """Reasons of the events that count."""
+    node: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +154,8 @@ class RunPlan:
     publisher: PublishPlan
     clock_offset_ns: int
     """Monotonic-to-UNIX offset, fixed once per host and handed to every actor and every restart (DESIGN section 4)."""
+    record: RecordPlan | None = None
+    """None: nothing is recorded."""
     wait_for_subscriber_s: float = 0.0
     run_dir: str = ""
     address: str | None = None

@@ -11,6 +11,7 @@ from typing import Any
 from actors.lane import Stats
 from actors.order import Account, Hole, LaneOrder, Leaving
 from actors.plan import LanePlan, PublishPlan
+from actors.recorded import PublishedRecording
 from actors.transport import Inlet, Message, Poller, Waker, check_version, each, incarnation
 from stream_bind.clock import Clock
 from stream_bind.errors import WireError
@@ -81,6 +82,7 @@ class PublishWorker:
         self._confirm: dict[bytes, list[tuple[Any, ...]]] = defaultdict(list)
         self._notices: OrderedDict[tuple[Any, ...], None] = OrderedDict()
         self._sinks = SinkGroup(plan.sinks, plan.rig)
+        self._recording = None if plan.tap is None else PublishedRecording(plan.tap, clock, self.life)
         self._finishing = False
         self._finished = False
 
@@ -102,6 +104,8 @@ class PublishWorker:
             self._sinks.close()
             self.publisher.close(0)
             raise
+        if self._recording is not None:
+            self._recording.start()
         self._waker = Waker()
         self._poller = Poller(self._waker, self._inlet, self.publisher)
         self._tell_meta()
@@ -123,8 +127,10 @@ class PublishWorker:
 
     def close(self) -> None:
         self._inlet.close()
-        self.publisher.close()
+        self.publisher.close(round(self._plan.linger_s * 1e3))
         self._sinks.close()
+        if self._recording is not None:
+            self._recording.close()
         self._waker.close()
 
     # -- control ----------------------------------------------------------------------------------------------------
@@ -136,7 +142,7 @@ class PublishWorker:
 
     @property
     def done(self) -> bool:
-        return self._finished
+        return self._finished and (self._recording is None or self._recording.idle)
 
     def health(self) -> dict[str, Any]:
         return {
@@ -309,6 +315,8 @@ class PublishWorker:
 
     def _pass_on(self, sent: Embedding | Event) -> None:
         """A sink that fails is out from here on, so the event that says so reaches only those left."""
+        if self._recording is not None:
+            self._recording.take(sent)
         for why in self._sinks.send(sent):
             self._say(Event(self._plan.rig, sent.stream, "", "sink_failed", why))
 
@@ -342,6 +350,8 @@ class PublishWorker:
                 hole = lane.order.close_hole()
                 self._report(lane, hole, "the run ended before it was explained")
                 self._release(lane, lane.order.tick(0.0)[0])
+        if self._recording is not None:
+            self._recording.end()
         self._finished = True
 
     def _tell_meta(self) -> None:

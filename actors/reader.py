@@ -8,8 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from actors.inbox import Arrival, Inbox
+from devices.base import Replaying
 from stream_bind.errors import DeviceError, EndOfStream, StreamBindError
-from stream_bind.messages import Notice
+from stream_bind.log.codec import END, IDLE
+from stream_bind.messages import Chunk, Notice
 
 if TYPE_CHECKING:
     from devices.base import Device
@@ -38,8 +40,10 @@ class Reader:
         backoff: Backoff,
         *,
         patient: bool = False,
+        keep_sent: bool = False,
     ) -> None:
-        """patient: the actor was restarted, so a device that does not open yet was there before: keep trying."""
+        """patient: the actor was restarted, so a device that does not open yet was there before: keep trying.
+        keep_sent: hand on chunks as they were before adjustments as well, for a recording."""
         self._stream = stream
         self._device = device
         self._adjust = adjust
@@ -49,6 +53,7 @@ class Reader:
         self._backoff = backoff
         self._stop = threading.Event()
         self._go = threading.Event()
+        self._keep_sent = keep_sent
         self._opened_once = patient
         self._away = False
         self._end_ns: int | None = None
@@ -93,7 +98,11 @@ class Reader:
         try:
             while not self._stop.is_set():
                 if self._open():
-                    self._read_until_fault()
+                    self._go.wait()
+                    if isinstance(self._device, Replaying):
+                        self._replay(self._device)
+                    else:
+                        self._read_until_fault()
                 self._stop.wait(self._backoff.next_delay_s())
         except EndOfStream:
             self._put(end=True)
@@ -119,8 +128,24 @@ class Reader:
         self.opened.set()
         return True
 
+    def _replay(self, device: Replaying) -> None:
+        """What was recorded, as it was recorded: gaps, notices and idle times come from the log, too."""
+        while not self._stop.is_set():
+            found = device.read_recorded(READ_TIMEOUT_S)
+            if found is None:
+                continue
+            if isinstance(found.item, Chunk):
+                chunk = self._adjust.apply(found.item)
+                sent = found.item if self._keep_sent else None
+                self._inbox.put(Arrival(found.arrived_ns, chunk=chunk, sent=sent))
+            elif found.item.reason == IDLE:
+                self._inbox.put(Arrival(found.arrived_ns, idle_ns=found.item.t_ns))
+            elif found.item.reason != END:
+                mark = found.item
+                notice = Notice(self._stream, mark.reason, mark.detail, mark.t_ns, mark.t_end_ns)
+                self._inbox.put(Arrival(found.arrived_ns, notice=notice))
+
     def _read_until_fault(self) -> None:
-        self._go.wait()
         while not self._stop.is_set():
             try:
                 chunk = self._device.read(READ_TIMEOUT_S)
@@ -136,13 +161,13 @@ class Reader:
             if chunk is None or len(chunk) == 0:
                 continue
             self._backoff.healthy(self._clock.monotonic_ns() / 1e9)
-            chunk = self._adjust.apply(chunk)
+            sent, chunk = chunk if self._keep_sent else None, self._adjust.apply(chunk)
             if self._away:
                 self._away = False
                 chunk = replace(chunk, gap_before=True)
                 self._say_back(int(chunk.t_ns[0]))
             self._end_ns = int(chunk.t_ns[-1]) + self._period_ns
-            self._put(chunk=chunk)
+            self._put(chunk=chunk, sent=sent)
 
     def _say_back(self, t_ns: int) -> None:
         """Samples come again; between the end of the last one and this one there are none, and never will be."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -37,7 +38,7 @@ class Launcher(Protocol):
         """Actor name to health; an actor that does not answer has {"name", "away": True}."""
 
     def command(self, kind: str, verb: str) -> None:
-        """Call `verb` on every actor of a kind: capture, encode or publish."""
+        """Call `verb` on every actor of a kind: capture, encode, publish or record."""
 
     def close(self) -> None: ...
 
@@ -49,10 +50,17 @@ class Snapshot:
     captures: list[Health] = field(default_factory=list)
     encoders: list[Health] = field(default_factory=list)
     publisher: Health = field(default_factory=dict)
+    recorder: Health | None = None
+    """None: nothing is recorded."""
+
+    @property
+    def everyone(self) -> list[Health]:
+        recorder = [] if self.recorder is None else [self.recorder]
+        return [self.publisher, *recorder, *self.encoders, *self.captures]
 
     @property
     def fatal(self) -> str | None:
-        for health in [self.publisher, *self.encoders, *self.captures]:
+        for health in self.everyone:
             if health.get("fatal"):
                 return str(health["fatal"])
         return None
@@ -93,10 +101,15 @@ class Supervisor:
         self._lives: dict[str, str] = {}
         self._snapshot = Snapshot()
         self._stop = False
+        self._told: deque[tuple[str, str]] = deque()
 
     def request_stop(self) -> None:
         """Drain and end; safe in a signal handler."""
         self._stop = True
+
+    def tell(self, kind: str, verb: str) -> None:
+        """Call `verb` on every actor of a kind soon; from any thread, or a signal handler."""
+        self._told.append((kind, verb))
 
     def run(self, duration_s: float | None = None) -> RunResult:
         """Start, watch until the recordings end, `duration_s` has passed or a stop is asked for; drain; close."""
@@ -125,8 +138,9 @@ class Supervisor:
             [answers.get(c.name, {"name": c.name}) for c in plan.captures],
             [answers.get(e.name, {"name": e.name}) for e in plan.encoders],
             answers.get("publish", {"name": "publish"}),
+            None if plan.record is None else answers.get("record", {"name": "record"}),
         )
-        for health in [self._snapshot.publisher, *self._snapshot.encoders, *self._snapshot.captures]:
+        for health in self._snapshot.everyone:
             self._note_restart(health)
         life = self._snapshot.publisher.get("life")
         if life:
@@ -166,14 +180,12 @@ class Supervisor:
             self._clock.sleep(POLL_S)
 
     def _missing(self) -> str:
-        snapshot = self._snapshot
-        away = [h["name"] for h in [snapshot.publisher, *snapshot.encoders, *snapshot.captures] if not h.get("opened")]
+        away = [h["name"] for h in self._snapshot.everyone if not h.get("opened")]
         return f"no answer from {', '.join(away)}" if away else "they are up but not ready"
 
     def _all_open(self) -> bool:
         snapshot = self._snapshot
-        everyone = [snapshot.publisher, *snapshot.encoders, *snapshot.captures]
-        return all(h.get("opened") for h in everyone) and all(c.get("ready") for c in snapshot.captures)
+        return all(h.get("opened") for h in snapshot.everyone) and all(c.get("ready") for c in snapshot.captures)
 
     def _hold_for_subscriber(self) -> None:
         if self._plan.wait_for_subscriber_s > 0:
@@ -203,12 +215,16 @@ class Supervisor:
         """Sleep in short pieces, so that a stop is noticed at once."""
         end_s = self._now_s() + seconds
         while not self._stop and self._now_s() < end_s:
+            while self._told:
+                self._launcher.command(*self._told.popleft())
             self._clock.sleep(min(POLL_S, max(end_s - self._now_s(), 0.001)))
 
     def _drain(self) -> None:
         """Captures first, so that every window finds its fate; then the publisher flushes."""
         self._stop_kind("capture", lambda s: s.captures, DRAIN_S)
         self._stop_kind("publish", lambda s: [s.publisher], 5.0)
+        if self._plan.record is not None:
+            self._stop_kind("record", lambda s: [s.recorder] if s.recorder is not None else [], DRAIN_S)
         if self._on_poll is not None:
             self._on_poll(self._snapshot)
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+from stream_bind.log.codec import Recorded
 from stream_bind.messages import Chunk, StreamSpec
 
-__all__ = ["TALLIES", "Counting", "Device", "Discoverable", "Found"]
+__all__ = ["TALLIES", "Counting", "Device", "Discoverable", "Found", "Replaying"]
 
 
 @runtime_checkable
@@ -34,6 +35,24 @@ class Device(Protocol):
 
     def close(self) -> None:
         """Let go of everything. Never raises, may be called twice."""
+
+
+@runtime_checkable
+class Replaying(Protocol):
+    """A device that gives back a recording of ours: besides samples what happened between them, and when it came."""
+
+    @property
+    def was_live(self) -> bool:
+        """The recorded source was live, so its stamps were held against host time."""
+
+    def read_recorded(self, timeout_s: float) -> Recorded | None:
+        """The next thing in the log, or None if it is not due within timeout_s. Raises as `Device.read` does."""
+
+    def pause(self, paused: bool) -> None:
+        """Hold the recording's clock, or let it run on. From any thread."""
+
+    def step(self, seconds: float) -> None:
+        """While paused: let this much of the recording through. From any thread."""
 
 
 TALLIES = frozenset({"bytes", "packets", "samples", "frames", "lines", "blocks", "other_packets", "other_lines"})

@@ -121,6 +121,7 @@ DEVICES = Registry(
         "mlx90640_thermal": "devices.mlx90640_thermal",
         "simulated": "devices.simulated",
         "faulty": "devices.faulty",
+        "replay": "devices.replay",
     },
 )
 ENCODERS = Registry(

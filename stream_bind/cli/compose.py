@@ -9,13 +9,20 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from actors.plan import CapturePlan, EncodePlan, LanePlan, PublishPlan, RunPlan, SensorPlan
+from actors.plan import CapturePlan, EncodePlan, LanePlan, PublishPlan, RunPlan, SensorPlan, TapPlan
 from actors.transport import free_port
+from stream_bind.cli.recording import plan_record, plan_tap
+from stream_bind.cli.replaying import ReplayChoice
 from stream_bind.clock import measure_offset_ns
 from stream_bind.config.lanes import resolve
 from stream_bind.config.schema import RigConfig, StreamConfig
 
 __all__ = ["Endpoints", "plan_run"]
+
+LINGER_S = 30.0
+"""A replay's subscribers may still be reading when it has ended."""
+REPLAY_HWM = 1_000_000
+"""Vectors come as fast as they are embedded; a subscriber that reads on gets all of them."""
 
 
 class Endpoints:
@@ -42,19 +49,37 @@ class Endpoints:
 
 
 def plan_run(
-    config: RigConfig, endpoints: Endpoints, *, simulate: bool | Collection[str] = False, address: str | None = None
+    config: RigConfig,
+    endpoints: Endpoints,
+    *,
+    simulate: bool | Collection[str] = False,
+    address: str | None = None,
+    record: Path | None = None,
+    replay: ReplayChoice | None = None,
+    embed: bool = True,
 ) -> RunPlan:
-    """The plan of one run. `simulate` swaps every device, or those of these streams, for its simulated twin."""
+    """The plan of one run. `simulate` swaps every device, or those of these streams, for its simulated twin, `replay`
+    each for its recording. record: the log to write. embed False: sensors alone, no encoder."""
     swapped = {s.id for s in config.streams if simulate is True or (simulate and s.id in simulate)}
-    lanes = _lane_plans(config)
+    lanes = _lane_plans(config, replay) if embed else []
     inlet = endpoints.name("publish")
+    recording = None if record is None else plan_record(config, record, endpoints.name("record"))
+    tap = None if recording is None else plan_tap(config, recording)
     groups: OrderedDict[str, list[StreamConfig]] = OrderedDict()
     for stream in config.streams:
         groups.setdefault(f"group-{stream.group}" if stream.group else f"capture-{stream.id}", []).append(stream)
     captures = [
         CapturePlan(
             name=name,
-            sensors=tuple(_sensor(s, [p for p in lanes if p.stream == s.id], s.id in swapped) for s in streams),
+            sensors=tuple(
+                _sensor(
+                    s,
+                    [p for p in lanes if p.stream == s.id],
+                    _device(s, s.id in swapped, replay),
+                    tap if s.record else None,
+                )
+                for s in streams
+            ),
             endpoint=endpoints.name(name),
             publish_endpoint=inlet,
             rig=config.rig,
@@ -73,11 +98,14 @@ def plan_run(
             inlet=inlet,
             endpoint=config.publish.endpoint,
             insecure=config.publish.insecure,
-            hwm=config.publish.hwm,
+            hwm=config.publish.hwm if replay is None else max(config.publish.hwm, REPLAY_HWM),
             dtype=config.publish.dtype,
             lanes=tuple(lanes),
             sinks=tuple((sink.type, sink.settings_dict()) for sink in config.publish.sinks),
+            tap=tap,
+            linger_s=1.0 if replay is None else LINGER_S,
         ),
+        record=recording,
         clock_offset_ns=measure_offset_ns(),
         wait_for_subscriber_s=config.publish.wait_for_subscriber_s,
         address=address or config.runtime.address,
@@ -94,7 +122,7 @@ def _union(streams: list[StreamConfig]) -> dict[str, float]:
     }
 
 
-def _lane_plans(config: RigConfig) -> list[LanePlan]:
+def _lane_plans(config: RigConfig, replay: ReplayChoice | None) -> list[LanePlan]:
     return [
         LanePlan(
             stream=lane.stream,
@@ -107,7 +135,7 @@ def _lane_plans(config: RigConfig) -> list[LanePlan]:
             lateness_ns=lane.lateness_ns,
             min_coverage=lane.min_coverage,
             partial=lane.partial,
-            policy=lane.queue_policy,
+            policy=lane.queue_policy if replay is None else "backpressure",
             depth=lane.queue_depth,
             max_bytes=lane.queue_bytes,
         )
@@ -115,20 +143,29 @@ def _lane_plans(config: RigConfig) -> list[LanePlan]:
     ]
 
 
-def _sensor(stream: StreamConfig, lanes: list[LanePlan], simulate: bool) -> SensorPlan:
-    device_type, settings = stream.device.type, stream.device.settings_dict()
-    if simulate:
-        settings = _twin(stream)
-        device_type = str(settings["type"])
+def _sensor(
+    stream: StreamConfig, lanes: list[LanePlan], device: tuple[str, dict[str, Any]], tap: TapPlan | None
+) -> SensorPlan:
     return SensorPlan(
         stream=stream.id,
         modality=stream.modality,
-        device_type=device_type,
-        device_config=settings,
+        device_type=device[0],
+        device_config=device[1],
         lanes=tuple(lanes),
         adjust=stream.adjust_settings(),
         restart=stream.restart.model_dump(),
+        tap=tap,
     )
+
+
+def _device(stream: StreamConfig, simulate: bool, replay: ReplayChoice | None) -> tuple[str, dict[str, Any]]:
+    """Type and settings of the stream's device, or of what stands in for it."""
+    if replay is not None:
+        return "replay", replay.device(stream)
+    if simulate:
+        settings = _twin(stream)
+        return str(settings["type"]), settings
+    return stream.device.type, stream.device.settings_dict()
 
 
 def _twin(stream: StreamConfig) -> dict[str, Any]:
@@ -153,6 +190,7 @@ def _encode_plans(
     config: RigConfig, lanes: list[LanePlan], captures: list[CapturePlan], inlet: str
 ) -> list[EncodePlan]:
     plans: list[EncodePlan] = []
+    same = config.runtime.deterministic
     for name, encoder in config.encoders.items():
         its_lanes = tuple(lane for lane in lanes if lane.encoder == name)
         if not its_lanes:
@@ -170,15 +208,16 @@ def _encode_plans(
                 publish_endpoint=inlet,
                 # Two batches: one in work, one on its way; at least two clips a lane, or a link idles.
                 capacity=max(2 * encoder.max_batch, 2 * len(its_lanes)),
-                max_batch=encoder.max_batch,
-                batch_wait_s=encoder.batch_wait_ms / 1e3,
-                threads=encoder.threads,
-                workers=encoder.workers,
+                max_batch=1 if same else encoder.max_batch,
+                batch_wait_s=0.0 if same else encoder.batch_wait_ms / 1e3,
+                threads=1 if same else encoder.threads,
+                workers=1 if same else encoder.workers,
+                deterministic=same,
                 num_gpus=encoder.num_gpus,
                 num_cpus=encoder.num_cpus,
                 node=encoder.node,
                 resources=dict(encoder.resources),
             )
-            for number in range(encoder.workers)
+            for number in range(1 if same else encoder.workers)
         ]
     return plans

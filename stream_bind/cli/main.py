@@ -25,6 +25,8 @@ VERBS = {
     "run": "stream_bind.cli.run:run_command",
     "validate": "stream_bind.cli.validate:validate_command",
     "subscribe": "stream_bind.cli.subscribe:subscribe_command",
+    "record": "stream_bind.cli.record:record_command",
+    "replay": "stream_bind.cli.replay:replay_command",
     "info": "stream_bind.cli.info:info_command",
     "recover": "stream_bind.cli.recover:recover_command",
     "embed": "stream_bind.cli.embed:embed_command",

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from stream_bind import __version__
+from stream_bind.log.writer import LOG_VERSION
 from stream_bind.wire.header import WIRE_VERSION
 
 __all__ = ["version_command"]
@@ -22,7 +23,7 @@ def version_command(as_json: Annotated[bool, typer.Option("--json", help="One JS
     versions: dict[str, str | int | None] = {
         "stream-bind": __version__,
         "wire": WIRE_VERSION,
-        "log": None,  # recording is not in this version
+        "log": LOG_VERSION,
         "python": platform.python_version(),
         "ray": _installed("ray"),
         "torch": _installed("torch"),
@@ -32,7 +33,7 @@ def version_command(as_json: Annotated[bool, typer.Option("--json", help="One JS
         print(json.dumps(versions))
         return
     for name, value in versions.items():
-        print(f"{name:<12} {'none yet' if value is None and name == 'log' else value or 'not installed'}")
+        print(f"{name:<12} {value or 'not installed'}")
 
 
 def _installed(name: str) -> str | None:

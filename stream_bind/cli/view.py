@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rich import box
@@ -30,6 +30,11 @@ ONLY_WIDE = {"modality", "p99 ms", "events"}
 LABELLED = {"caption", "right"}
 """Columns for models that bring captions; in their favour others stand back."""
 NOT_BESIDE_CAPTIONS = {"modality", "p99 ms", "events", "per s"}
+UNEMBEDDED: dict[str, Any] = {
+    "encoder": "", "coverage": None, "queue": "", "vectors": "", "vectors_hz": None, "events": "", "p50_s": None,
+    "p99_s": None, "trained": True, "lost": 0,
+}  # fmt: skip
+"""Of a sensor that is only recorded."""
 LINE_INTERVAL_S = 5.0
 """Without a terminal: seconds between status lines."""
 
@@ -57,7 +62,16 @@ class _Rates:
 class RunView:
     """Shows snapshots on stderr. Use as a context manager; call it with each snapshot."""
 
-    def __init__(self, rig: str, *, live: bool | None = None, labelling: Labelling | None = None) -> None:
+    def __init__(
+        self,
+        rig: str,
+        *,
+        live: bool | None = None,
+        labelling: Labelling | None = None,
+        note: Callable[[], str] = str,
+    ) -> None:
+        """live: a table that is drawn again and again; None: if stderr is a terminal. note: what stands above it."""
+        self._note = note
         self._labelling = labelling or None
         self._console = Console(stderr=True)
         self._rig = rig
@@ -104,6 +118,11 @@ class RunView:
             for lane in capture.get("lanes", ()):
                 encoders.setdefault(lane["stream"], set()).add(lane["encoder"])
         for capture in snapshot.captures:
+            for sensor in capture.get("sensors", ()):
+                if sensor["stream"] not in encoders:
+                    yield {**UNEMBEDDED, **sensor, "name": sensor["stream"]} | {
+                        "rate_hz": self._rates.of(("s", sensor["stream"]), sensor["samples"], now_s)
+                    }
             for lane in capture.get("lanes", ()):
                 key = (lane["stream"], lane["encoder"])
                 out = published.get(key, {})
@@ -122,8 +141,10 @@ class RunView:
 
     def _table(self, snapshot: Snapshot, rows: list[dict[str, Any]]) -> Table:
         encoder = ", ".join(_encoder_state(e) for e in snapshot.encoders)
-        troubles = "\n".join(_troubles(rows))
+        troubles = "\n".join([*_recording(snapshot), *_troubles(rows)])
         scene = self._labelling.scene() if self._labelling is not None else ""
+        if self._note():
+            encoder = f"{self._note()}\n{encoder}"
         if scene:
             encoder = f"scene: {scene}\n{encoder}"
         listening = snapshot.publisher.get("subscribers", 0)
@@ -147,17 +168,17 @@ class RunView:
             justify = "left" if name in {"stream", "modality", "caption"} else "right"
             table.add_column(name, justify=justify, **folds)  # type: ignore[arg-type]
         for row in rows:
-            low = row["coverage"] < 0.99
+            whole = row["coverage"]
             away = row.get("device", {}).get("away", False)
             cells = {
                 "stream": row["name"],
                 "modality": row["modality"],
                 "samples/s": Text("away", style="red") if away else _number(row["rate_hz"], "{:,.0f}"),
-                "coverage": Text(f"{row['coverage']:.0%}", style="yellow" if low else "green"),
+                "coverage": "" if whole is None else Text(f"{whole:.0%}", style="yellow" if whole < 0.99 else "green"),
                 "p50 ms": _number(row["p50_s"], "{:.1f}", 1e3),
                 "p99 ms": _number(row["p99_s"], "{:.1f}", 1e3),
                 "queue": str(row["queue"]),
-                "drops": Text(str(row["lost"]), style="red" if row["lost"] else ""),
+                "drops": Text(str(row["lost"] if row["encoder"] else ""), style="red" if row["lost"] else ""),
                 "events": str(row["events"]),
                 "vectors": Text(str(row["vectors"]), style="" if row["trained"] else "dim"),
                 "per s": _number(row["vectors_hz"], "{:.1f}"),
@@ -191,10 +212,10 @@ class RunView:
     def _line(self, snapshot: Snapshot, rows: list[dict[str, Any]]) -> str:
         elapsed_s = time.monotonic() - self._started_s
         parts = [
-            f"{r['name']} {r['vectors']} vectors"
+            (f"{r['name']} {r['vectors']} vectors" if r["encoder"] else str(r["name"]))
             + (" away" if r.get("device", {}).get("away") else "")
             + (f" {r['rate_hz']:,.0f}/s" if r["rate_hz"] is not None else "")
-            + f" {r['coverage']:.0%}"
+            + (f" {r['coverage']:.0%}" if r["coverage"] is not None else "")
             + (f" {r['p50_s'] * 1e3:.1f} ms" if r["p50_s"] is not None else "")
             + (f" {r['lost']} dropped" if r["lost"] else "")
             + self._told(r)
@@ -202,7 +223,10 @@ class RunView:
         ]
         untrained = any(not r["trained"] for r in rows)
         state = ", ".join(_encoder_state(e) for e in snapshot.encoders)
-        return f"[{elapsed_s:5.1f} s] {' | '.join(parts)} | {state}{' | vectors are untrained' if untrained else ''}"
+        more = [state] if state else []
+        more += _recording(snapshot)
+        more += ["vectors are untrained"] if untrained else []
+        return f"[{elapsed_s:5.1f} s] {' | '.join([*parts, *more])}"
 
 
 def _encoder_state(health: Mapping[str, Any]) -> str:
@@ -216,6 +240,22 @@ def _encoder_state(health: Mapping[str, Any]) -> str:
     return (
         f"{name}: {state}, {health['encode_p50_s'] * 1e3:.1f} ms a batch, {health.get('waiting', 0)} waiting{untrained}"
     )
+
+
+def _recording(snapshot: Snapshot) -> list[str]:
+    """That this run is recorded, how much, and what is wrong with that; nobody should have to guess it."""
+    recorder = snapshot.recorder
+    if recorder is None:
+        return []
+    if recorder.get("problem"):
+        return [f"NOT RECORDED: {recorder['problem']}"]
+    if recorder.get("away"):
+        return ["recording: its actor is away"]
+    size_mb = recorder.get("bytes", 0) / 1e6
+    states = {"waiting": "○ recording waits for an event", "recording": f"● recording {size_mb:,.1f} MB"}
+    dropped = sum(r["dropped"] for c in snapshot.captures for r in c.get("recorded", {}).values())
+    told = f"{states.get(recorder.get('state', ''), '● recording starts')} to {recorder.get('path', '')}"
+    return [told + (f", {dropped:,} chunks dropped" if dropped else "")]
 
 
 def _troubles(rows: Iterable[Mapping[str, Any]]) -> Iterable[str]:

@@ -29,7 +29,6 @@ def json_schema() -> dict[str, Any]:
     definitions["EncoderConfig"] = _one_of(ENCODERS, "model", pipeline, definitions)
     properties = schema["properties"]
     properties["encoder"] = {"$ref": "#/$defs/EncoderConfig", "description": "The only encoder, named after its model."}
-    properties["record"] = {"type": "null", "description": "Reserved: recording is not in this version."}
     schema["properties"] = {key: properties[key] for key in TOP_KEYS}
     schema["required"] = ["version", "rig", "streams"]
     schema["oneOf"] = [{"required": ["encoder"]}, {"required": ["encoders"]}]

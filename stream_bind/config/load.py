@@ -12,6 +12,7 @@ from stream_bind.config import checks
 from stream_bind.config.document import Document, Path, apply_overrides, parse_document, read_document
 from stream_bind.config.pace import pace_warnings
 from stream_bind.config.problems import Problems, nearest, unknown_key
+from stream_bind.config.record import RecordConfig, TriggerConfig
 from stream_bind.config.runtime import RuntimeConfig
 from stream_bind.config.schema import (
     PIPELINE_KEYS,
@@ -79,6 +80,7 @@ def _build(
     if simulate:
         checks.check_twins(streams, problems)
     publish, sinks = _publish(data, problems)
+    record = _record(data, problems)
     runtime = _section(RuntimeConfig, data, "runtime", problems)
     lanes = checks.check_lanes(streams, encoders, problems)
     checks.check_devices(streams, encoders, problems, files=files and not simulate)
@@ -93,6 +95,7 @@ def _build(
     whole: dict[str, Any] = {key: data[key] for key in ("version", "rig") if key in data}
     whole |= {"encoders": encoders, "streams": tuple(streams.values())}
     whole |= {"publish": publish or PublishConfig(), "runtime": runtime or RuntimeConfig()}
+    whole["record"] = record or RecordConfig()
     try:
         config = RigConfig.model_validate(whole)
     except ValidationError as error:
@@ -112,8 +115,6 @@ def _check_top(data: Mapping[str, Any], problems: Problems) -> None:
     for key in data:
         if key not in TOP_KEYS:
             problems.add((key,), unknown_key(key, TOP_KEYS), key=True)
-    if data.get("record") is not None:
-        problems.add(("record",), "recording is not in this version; take this section out", key=True)
     if not data.get("streams"):
         problems.add(("streams",), "expected a list of streams, each with id, modality and device")
 
@@ -223,6 +224,15 @@ def _publish(data: Mapping[str, Any], problems: Problems) -> tuple[PublishConfig
     sinks = _sinks(raw["sinks"], problems)
     body = {**raw, "sinks": tuple(sinks.values())}
     return _section(PublishConfig, {"publish": body}, "publish", problems), sinks
+
+
+def _record(data: Mapping[str, Any], problems: Problems) -> RecordConfig | None:
+    raw = data.get("record")
+    if raw is None:
+        return RecordConfig()
+    known: Known = {(): RecordConfig.model_fields, ("trigger",): TriggerConfig.model_fields}
+    found: RecordConfig | None = _validate(RecordConfig, raw, ("record",), problems, known)
+    return found
 
 
 def _sinks(raw_sinks: Any, problems: Problems) -> dict[int, SinkConfig]:

@@ -10,7 +10,7 @@ __all__ = ["RuntimeConfig"]
 
 
 class RuntimeConfig(BaseModel):
-    """Launcher and process settings; none of them changes a vector."""
+    """Launcher and process settings; none of them changes a vector beyond its last bits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
@@ -24,5 +24,7 @@ class RuntimeConfig(BaseModel):
     """Ray's object store, which this pipeline barely uses; 75 is Ray's least."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is logged."""
+    deterministic: bool = False
+    """Embed clips one by one, in one worker on one thread: the same clip then gives the same vector to the last bit."""
     health_interval_s: float = Field(default=1.0, gt=0, le=60)
     """Seconds between looks at every actor."""

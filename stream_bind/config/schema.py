@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from stream_bind.config.problems import NAME_PATTERN
+from stream_bind.config.record import RecordConfig
 from stream_bind.config.runtime import RuntimeConfig
 from stream_bind.messages import MODALITIES
 
@@ -263,6 +264,8 @@ class RigConfig(Section):
     """The sensors."""
     publish: PublishConfig = PublishConfig()
     """The data socket."""
+    record: RecordConfig = RecordConfig()
+    """The recording."""
     runtime: RuntimeConfig = RuntimeConfig()
     """Launcher and process settings."""
 

@@ -20,7 +20,7 @@ from stream_bind.log.scan import LogMessage
 from stream_bind.log.schemas import RAW_AUDIO, deserialize, message, ros_time, serialize, time_ns
 from stream_bind.messages import IMU_AXES, Chunk, ClockInfo, Intrinsics, Raw, StreamSpec
 
-__all__ = ["ChunkReader", "ChunkWriter", "Entry", "Mark", "TopicInfo", "namespace"]
+__all__ = ["END", "IDLE", "ChunkReader", "ChunkWriter", "Entry", "Mark", "Recorded", "TopicInfo", "namespace"]
 
 SAMPLES, MARK = "stream_bind_msgs/msg/Samples", "stream_bind_msgs/msg/Mark"
 COMPRESSED, IMAGE, IMU = "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image", "sensor_msgs/msg/Imu"
@@ -56,6 +56,10 @@ class Entry:
     publish_time: int
 
 
+IDLE, END = "idle", "end"
+"""Reasons of marks: windows were closed by host time; the stream has ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """Something recorded between two chunks that the windows depend on; fields as in stream_bind_msgs/Mark."""
@@ -64,6 +68,15 @@ class Mark:
     t_ns: int
     t_end_ns: int = 0
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """One thing in a stream's recording, in the order in which its windows saw them."""
+
+    item: Chunk | Mark
+    arrived_ns: int
+    """UNIX ns at which the host had it."""
 
 
 def namespace(stream: str) -> str:
@@ -278,6 +291,8 @@ class ChunkReader:
     """The other way round, for one stream: feed it the stream's messages in the order of the log."""
 
     spec: StreamSpec
+    order: int = -1
+    """Of the latest chunk or mark."""
     _held: dict[str, list[LogMessage]] = field(default_factory=dict)
 
     @classmethod
@@ -298,9 +313,11 @@ class ChunkReader:
         kind = found.schema.name if found.schema is not None else ""
         if kind == MARK:
             value = deserialize(MARK, found.data)
+            self.order = int(value.order)
             return Mark(value.reason, int(value.t_ns), int(value.t_end_ns), value.detail)
         if kind == SAMPLES:
             value = deserialize(SAMPLES, found.data)
+            self.order = int(value.order)
             held = self._held.get(value.payload, [])
             # Whatever else came before these samples were copies for viewers.
             self._held.clear()

@@ -30,7 +30,8 @@ OWN: dict[str, str] = {
     "stream_bind_msgs/msg/Samples": """\
 # What one read of a driver gave of one stream: replay feeds these, in the order of `order`, to the pipeline.
 std_msgs/Header header      # stamp: event time of the first sample; frame_id: the stream
-uint64 order                # place among the Samples and Marks of this stream, from 0
+uint64 order                # place among the Samples and Marks of this stream, from 0; after a restart of the
+                            # sensor's actor from the UNIX ns of that. What comes twice has the same one.
 int64[] t_ns                # event time of each sample, UNIX ns
 int64[] ticks               # the device's own time of each sample; empty: it has none
 bool gap_before             # samples are known to be missing before the first one

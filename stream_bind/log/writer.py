@@ -17,8 +17,10 @@ import stream_bind
 from stream_bind.errors import LogError
 from stream_bind.log.schemas import schema_text
 
-__all__ = ["END", "SESSION", "Attached", "LogWriter"]
+__all__ = ["END", "LOG_VERSION", "SESSION", "Attached", "LogWriter"]
 
+LOG_VERSION = 1
+"""Of what our own topics mean (docs/log.md); a reader refuses a higher one."""
 SESSION, END = "stream_bind.session", "stream_bind.end"
 """Metadata records: at the beginning what this log is, at the end what became of it."""
 CHUNK_BYTES = 1 << 20
@@ -113,6 +115,11 @@ class LogWriter:
             self.flush()
             self._flush_at_ns = monotonic_ns + round(FLUSH_S * 1e9)
 
+    @property
+    def pending(self) -> bool:
+        """Something that was written may still be lost; a full disk has lost it already."""
+        return self._unflushed and not self.full
+
     def flush(self) -> None:
         """Everything written so far to the disk."""
         if self.full or self._writer is None or self._file is None:
@@ -147,7 +154,8 @@ class LogWriter:
         self._writer = Writer(self._file, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
         try:
             self._writer.start("ros2", f"stream-bind {stream_bind.__version__}")
-            self._writer.add_metadata(SESSION, {**self.session, "part": str(len(self.paths) - 1)})
+            about = {"version": str(LOG_VERSION), **self.session, "part": str(len(self.paths) - 1)}
+            self._writer.add_metadata(SESSION, about)
             for attached in self.attachments:
                 self._writer.add_attachment(0, 0, attached.name, attached.media_type, attached.data)
             self.flush()

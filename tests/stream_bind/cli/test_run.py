@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from actors.transport import free_port
-from stream_bind.cli.run import _reachable
+from stream_bind.cli.conduct import reachable
 from stream_bind.config import load_config
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,11 +49,11 @@ def start(*args: object) -> subprocess.Popen[str]:
 )
 def test_a_subscriber_beside_the_run_connects_where_the_run_is_bound(rig, endpoint: str, found: str) -> None:
     config = load_config(rig(endpoint))
-    assert _reachable(config) == (config, found)
+    assert reachable(config) == (config, found)
 
 
 def test_any_port_becomes_one_that_both_know(rig) -> None:
-    config, found = _reachable(load_config(rig("tcp://127.0.0.1:*")))
+    config, found = reachable(load_config(rig("tcp://127.0.0.1:*")))
     assert config.publish.endpoint == found
     assert found.rpartition(":")[2].isdigit()
 

@@ -89,7 +89,9 @@ streams:
         ("id: cam", "id: cam\n    window: {lateness_ms: -1}", "rig.yaml:6:27", "must be greater than or equal to 0"),
         ("id: cam", "id: cam\n    axes: [x, y, z]", "rig.yaml:6:11", "is a setting of imu streams"),
         ("id: cam", "id: cam\n    queue_policy: drop", "rig.yaml:6:19", "expected 'drop_oldest' or 'backpressure'"),
-        ("rig: bench", "rig: bench\nrecord: {log: a.mcap}", "rig.yaml:3:1", "recording is not in this version"),
+        ("rig: bench", "rig: bench\nrecord: {pth: a.mcap}", "rig.yaml:3:10", "did you mean 'path'?"),
+        ("rig: bench", "rig: bench\nrecord: {path: a.bag}", "rig.yaml:3:16", "expected a file that ends in .mcap"),
+        ("rig: bench", "rig: bench\nrecord: {path: '{day}.mcap'}", "rig.yaml:3:16", "{day} stands for nothing"),
         ("rig: bench", "rig: bench\npublish: {endpoint: 'udp://x'}", "rig.yaml:3:21", "expected tcp://ADDRESS:PORT"),
         (
             "rig: bench",

@@ -1,0 +1,207 @@
+"""The way of one actor's recording to the record actor: coded in a thread of its own, kept until it is on the disk.
+
+What does not fit into memory while the disk cannot follow is dropped and counted; nothing ever waits for the disk but
+a replay or an import, which may.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actors.transport import LINK_VERSION, Message, Outlet, Poller, Waker, each
+from stream_bind.clock import Clock
+from stream_bind.log.codec import Entry, TopicInfo
+
+__all__ = ["Coder", "Tap", "pack_entries", "unpack_entries"]
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 0.25
+POLL_S = 0.1
+
+Item_contra = TypeVar("Item_contra", contravariant=True)
+
+
+class Coder(Protocol[Item_contra]):
+    """Turns what is tapped into log messages; called in the tap's thread only."""
+
+    def topics(self, item: Item_contra) -> dict[str, TopicInfo]:
+        """The topics that this item needs and that were not told before."""
+
+    def entries(self, item: Item_contra, *, after_loss: bool) -> Iterable[Entry]:
+        """The messages of one item. after_loss: what came before it was dropped."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    item: Any
+    n_bytes: int
+    log_time_ns: int
+
+
+@dataclass(slots=True)
+class _Sent:
+    head: dict[str, Any]
+    data: NDArray[np.uint8]
+
+
+def pack_entries(entries: Iterable[Entry]) -> tuple[list[tuple[str, int, int]], NDArray[np.uint8]]:
+    """(topic, publish time, length) of each, and their bytes in one piece."""
+    listed = list(entries)
+    data = np.frombuffer(b"".join(entry.data for entry in listed), np.uint8)
+    return [(entry.topic, entry.publish_time, len(entry.data)) for entry in listed], data
+
+
+def unpack_entries(packed: Iterable[tuple[str, int, int]], data: NDArray[np.uint8]) -> Iterable[Entry]:
+    """What `pack_entries` packed."""
+    view, start = data.data, 0
+    for topic, publish_time, length in packed:
+        yield Entry(topic, bytes(view[start : start + length]), publish_time)
+        start += length
+
+
+class Tap:
+    """One per recorded stream, and one for what is published. `put` may be called from one thread, any."""
+
+    def __init__(self, endpoint: str, name: str, coder: Coder[Any], clock: Clock, *, max_bytes: int) -> None:
+        """endpoint: the record actor's. name: no other tap's, nor that of this actor's former life."""
+        self._endpoint, self._name, self._coder, self._clock = endpoint, name, coder, clock
+        self._max_bytes = max_bytes
+        self._waiting: deque[_Waiting] = deque()
+        self._kept: OrderedDict[int, _Sent] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._topics: dict[str, TopicInfo] = {}
+        self._after_loss = False
+        self._dropped: Counter[str] = Counter()
+        self._n_sent = 0
+        self._life: str | None = None
+        self._stop = self._hurry = False
+        self.n_dropped = 0
+        """Items that found no room."""
+        self.error = ""
+        """Why this tap records no more, if so."""
+        self._waker = Waker()
+        self._thread = threading.Thread(target=self._run, name=f"tap-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def full(self) -> bool:
+        """The next item may be dropped."""
+        return self._bytes >= self._max_bytes
+
+    @property
+    def idle(self) -> bool:
+        """Everything that was put is on the disk, or will never be."""
+        return bool(self.error) or (not self._waiting and not self._kept)
+
+    def put(self, item: Any, n_bytes: int, log_time_ns: int, topic: str) -> bool:
+        """Record `item`, which takes about n_bytes of memory; False if there is no room, counted under `topic`."""
+        with self._lock:
+            if self.error:
+                return False
+            # One item always fits: a frame may be larger than what a user allows.
+            if self._bytes and self._bytes + n_bytes > self._max_bytes:
+                self.n_dropped += 1
+                self._dropped[topic] += 1
+                self._after_loss = True
+                return False
+            self._bytes += n_bytes
+            self._waiting.append(_Waiting((item, self._after_loss), n_bytes, log_time_ns))
+            self._after_loss = False
+        self._waker.wake()
+        return True
+
+    def hurry(self) -> None:
+        """The end is near: ask the record actor to put on the disk what it has."""
+        self._hurry = True
+        self._waker.wake()
+
+    def health(self) -> dict[str, Any]:
+        return {"waiting_bytes": self._bytes, "dropped": self.n_dropped, "error": self.error}
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        self._stop = True
+        self._waker.wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    # -- the thread -------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        outlet = Outlet(self._endpoint, f"tap-{self._name}", linger_ms=500)
+        poller = Poller(self._waker, outlet)
+        next_beat_s = 0.0
+        try:
+            while not self._stop:
+                poller.wait(0.0 if self._waiting and self._life is not None else POLL_S)
+                self._waker.clear()
+                each(outlet.drain(), lambda message: self._receive(message, outlet))
+                now_s = self._clock.monotonic_ns() / 1e9
+                if self._hurry or now_s >= next_beat_s:
+                    next_beat_s, hurry, self._hurry = now_s + BEAT_S, self._hurry, False
+                    if outlet.revive(now_s):
+                        self._send_again(outlet)
+                    outlet.send("beat", {"name": self._name, "v": LINK_VERSION, "hurry": hurry})
+                self._send_next(outlet)
+        except Exception as error:  # a recording that fails must not take the sensor with it
+            log.exception("%s: recording of it has failed", self._name)
+            self.error = f"{type(error).__name__}: {error}"
+        finally:
+            outlet.close()
+            self._waker.close()
+
+    def _send_next(self, outlet: Outlet) -> None:
+        # Before its first beat nobody knows which life of the record actor would get this.
+        if not self._waiting or self._life is None:
+            return
+        waiting = self._waiting[0]
+        item, after_loss = waiting.item
+        fresh = {k: v for k, v in self._coder.topics(item).items() if k not in self._topics}
+        if fresh:
+            self._topics |= fresh
+            self._announce(outlet, fresh)
+        packed, data = pack_entries(self._coder.entries(item, after_loss=after_loss))
+        self._n_sent += 1
+        with self._lock:
+            dropped = dict(self._dropped)
+            self._dropped.clear()
+            head = {"name": self._name, "n": self._n_sent, "t": waiting.log_time_ns, "entries": packed}
+            sent = self._kept[self._n_sent] = _Sent(head | {"dropped": dropped}, data)
+            self._bytes += data.nbytes - waiting.n_bytes
+            self._waiting.popleft()
+        self._send(sent, outlet)
+
+    def _send(self, sent: _Sent, outlet: Outlet) -> None:
+        outlet.send("entries", sent.head | {"to": self._life}, sent.data)
+
+    def _send_again(self, outlet: Outlet) -> None:
+        self._announce(outlet, self._topics)
+        for sent in list(self._kept.values()):
+            self._send(sent, outlet)
+
+    def _announce(self, outlet: Outlet, topics: dict[str, TopicInfo]) -> None:
+        told = {name: (info.type, info.metadata) for name, info in topics.items()}
+        outlet.send("topics", {"name": self._name, "topics": told})
+
+    def _receive(self, message: Message, outlet: Outlet) -> None:
+        """A beat of the record actor: how far it has got, in which life."""
+        head = message.head
+        life, saved = head["life"], head["saved"]
+        new, self._life = self._life not in {None, life}, life
+        if new:
+            self._send_again(outlet)
+        with self._lock:
+            while self._kept and next(iter(self._kept)) <= saved:
+                _, done = self._kept.popitem(last=False)
+                self._bytes -= done.data.nbytes

@@ -111,7 +111,7 @@ class StreamRecording:
         self._tap.hurry()
 
     def _mark(self, mark: Mark, log_time_ns: int) -> None:
-        self._tap.put(mark, SMALL, log_time_ns, self._topic)
+        self._tap.put(mark, SMALL, log_time_ns, self._topic, vital=True)
 
     @property
     def full(self) -> bool:

@@ -105,13 +105,14 @@ class Tap:
         """Everything that was put is on the disk, or will never be."""
         return bool(self.error) or (not self._waiting and not self._kept)
 
-    def put(self, item: Any, n_bytes: int, log_time_ns: int, topic: str) -> bool:
-        """Record `item`, which takes about n_bytes of memory; False if there is no room, counted under `topic`."""
+    def put(self, item: Any, n_bytes: int, log_time_ns: int, topic: str, *, vital: bool = False) -> bool:
+        """Record `item`, which takes about n_bytes of memory; False if there is no room, counted under `topic`. vital:
+        it is small, few are like it, and it must not be missing."""
         with self._lock:
             if self.error:
                 return False
             # One item always fits: a frame may be larger than what a user allows.
-            if self._bytes and self._bytes + n_bytes > self._max_bytes:
+            if not vital and self._bytes and self._bytes + n_bytes > self._max_bytes:
                 self.n_dropped += 1
                 self._dropped[topic] += 1
                 self._after_loss = True

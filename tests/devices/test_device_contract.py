@@ -20,7 +20,9 @@ from devices.base import Device
 from devices.simulated import Simulated, SimulatedConfig, twin
 from stream_bind.clock import ManualClock, SystemClock
 from stream_bind.errors import DeviceError, EndOfStream
-from stream_bind.messages import IMU_AXES, MODALITIES, Chunk, StreamSpec
+from stream_bind.log.codec import ChunkWriter
+from stream_bind.log.writer import LogWriter
+from stream_bind.messages import IMU_AXES, MODALITIES, Chunk, ClockInfo, StreamSpec
 from stream_bind.registry import DEVICES
 
 MakeFile = Callable[[str], dict[str, Any]]
@@ -35,6 +37,7 @@ FILES = (
     "imu_csv",
     "signal_csv",
     "faulty_file",
+    "replay",
 )
 LIVE = ("vision", "audio", "depth", "thermal", "imu", "barometer", "emg", "faulty_imu")
 
@@ -67,6 +70,8 @@ def file_config(kind: str, folder: Path, files: SimpleNamespace) -> dict[str, An
         rows = "".join(f"{i / 50},{101325 + i}\n" for i in range(100))
         (folder / "a.csv").write_text(f"t (s),pressure\n{rows}")
         return {"type": "signal_csv", "path": str(folder / "a.csv"), "modality": "barometer", "unit": "Pa"}
+    if kind == "replay":
+        return {"type": "replay", "path": str(write_log(folder / "a.mcap")), "stream": "imu", "modality": "imu"}
     table = {"type": "imu_csv", "path": str(files.write_table(folder / "a.csv"))}
     if kind == "imu_csv":
         return table
@@ -75,6 +80,23 @@ def file_config(kind: str, folder: Path, files: SimpleNamespace) -> dict[str, An
         "device": {**table, "rate": "max"},
         "faults": [{"kind": "gap", "at_s": 1, "duration_s": 0.2}],
     }
+
+
+def write_log(path: Path) -> Path:
+    """2 s of an IMU at 100 Hz, 20 ms a chunk."""
+    coder = ChunkWriter(
+        "imu", StreamSpec("imu", "imu", 100.0, (6,), "float32", "si", IMU_AXES, live=False, domain="file")
+    )
+    log = LogWriter(path, {"rig": "bench"}, sync=False)
+    log.open()
+    for topic, info in coder.topics().items():
+        log.topic(topic, info.type, info.metadata)
+    for i in range(0, 200, 2):
+        t_ns = 1_700_000_000_000_000_000 + np.arange(i, i + 2) * 10_000_000
+        for entry in coder.chunk(Chunk(np.full((2, 6), i, np.float32), t_ns, clock=ClockInfo("file"))):
+            log.write(entry.topic, entry.data, int(t_ns[-1]), entry.publish_time)
+    log.close()
+    return path
 
 
 @pytest.fixture
@@ -160,7 +182,7 @@ def test_a_recording_keeps_the_contract(kind: str, make_file: MakeFile) -> None:
     assert [c.t_ns.tolist() for c in first] == [c.t_ns.tolist() for c in second]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FILES if kind != "faulty_file"])
+@pytest.mark.parametrize("kind", [kind for kind in FILES if kind not in {"faulty_file", "replay"}])
 def test_a_recording_gives_the_same_samples_for_any_chunk_size(kind: str, make_file: MakeFile) -> None:
     config = make_file(kind)
     streams = []
@@ -197,7 +219,7 @@ def test_a_recording_is_paced_by_the_clock(kind: str, rate: float, make_file: Ma
     assert nones or rate > 1
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FILES if kind != "faulty_file"])
+@pytest.mark.parametrize("kind", [kind for kind in FILES if kind not in {"faulty_file", "replay"}])
 def test_a_recording_starts_when_it_is_told_and_loops_without_stepping_back(kind: str, make_file: MakeFile) -> None:
     config = make_file(kind)
     device = build({**config, "rate": "max", "start_time": "2026-03-01T12:00:00Z"}, ManualClock())

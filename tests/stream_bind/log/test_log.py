@@ -60,7 +60,7 @@ def test_the_session_and_attachments_come_before_the_first_message(log):
     assert set(kinds[:first]) == {Metadata, Attachment}
     records = [found for found in Scan(log) if isinstance(found, Metadata)]
     assert [record.name for record in records] == [SESSION, END]
-    assert records[0].metadata == {"rig": "bench", "log": "1", "part": "0"}
+    assert records[0].metadata == {"version": "1", "rig": "bench", "log": "1", "part": "0"}
     assert records[1].metadata == {"reason": "ended"}
 
 

@@ -58,7 +58,7 @@ def test_info_shows_streams_topics_and_that_it_is_whole(motion, capsys):
     assert main(["info", str(motion)]) == 0
     out = capsys.readouterr().out
     assert "1,020 messages, whole" in out
-    assert "stream_bind.session: rig bench, part 0" in out
+    assert "stream_bind.session: version 1, rig bench, part 0" in out
     (row,) = [line for line in out.splitlines() if line.startswith("imu ")]
     assert "83.32 Hz (100)" in row
     assert "2.010 s" in row

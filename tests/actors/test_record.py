@@ -68,7 +68,7 @@ class Bench:
         host = Host("record", lambda again: RecordWorker(self.plan, self.clock, restarted=again))
         host.start(restarted=restarted)
         self.hosts.append(host)
-        wait_for(lambda: host.opened.is_set())
+        wait_for(host.opened.is_set)
         if host.fatal:
             raise LogError(host.fatal)
         found: RecordWorker = host.worker
@@ -130,7 +130,7 @@ def test_everything_is_on_the_disk_once_a_tap_is_idle(bench):
     assert log.indexed
     found = list(StreamReader(log.parts, log.streams["imu"]))
     marks = [each.item for each in found if isinstance(each.item, Mark)]
-    assert [(mark.reason, mark.t_ns) for mark in marks][0] == ("idle", T0 + 9)
+    assert next((mark.reason, mark.t_ns) for mark in marks) == ("idle", T0 + 9)
     assert marks[1].reason == "end"
     assert found[0].arrived_ns == T0 + 30_000_005
     assert log.session["rig"] == "bench"

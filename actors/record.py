@@ -28,7 +28,6 @@ __all__ = ["RecordWorker"]
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1
-BEAT_S = 0.25
 TICK_S = 0.1
 
 
@@ -38,9 +37,9 @@ class _Job:
 
     tap: str = ""
     n: int = 0
-    log_time_ns: int = 0
     topics: dict[str, TopicInfo] = field(default_factory=dict)
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[tuple[int, Entry], ...] = ()
+    """With the UNIX ns of each at which it came."""
     dropped: dict[str, int] = field(default_factory=dict)
     flush: bool = False
     trigger: str = ""
@@ -59,7 +58,7 @@ class RecordWorker:
         self._saved: dict[str, int] = {}
         self._peers: dict[str, bytes] = {}
         self._kinds: dict[str, str] = {}
-        self._next_beat_s = 0.0
+        self._hurried: list[str] = []
         self._finishing = self._finished = False
         path = Path(plan.path)
         self._log = LogWriter(
@@ -127,12 +126,9 @@ class RecordWorker:
         self._poller.wait(timeout_s)
         self._waker.clear()
         each(self._inlet.drain(), self._receive)
-        now_s = self._clock.monotonic_ns() / 1e9
-        if now_s >= self._next_beat_s:
-            self._next_beat_s = now_s + BEAT_S
-            for tap, peer in list(self._peers.items()):
-                if not self._beat(tap, peer):
-                    del self._peers[tap]
+        while self._hurried:
+            tap = self._hurried.pop()
+            self._beat(tap, self._peers[tap])
         if self._finishing and not self._finished:
             self._jobs.put(None)
             self._writer.join()
@@ -145,8 +141,8 @@ class RecordWorker:
         self._inlet.close()
         self._waker.close()
 
-    def _beat(self, tap: str, peer: bytes) -> bool:
-        return self._inlet.send(peer, "beat", {"life": self.life, "saved": self._saved.get(tap, 0)})
+    def _beat(self, tap: str, peer: bytes) -> None:
+        self._inlet.send(peer, "beat", {"life": self.life, "saved": self._saved.get(tap, 0)})
 
     def _receive(self, message: Message) -> None:
         head = message.head
@@ -156,7 +152,7 @@ class RecordWorker:
             self._peers[tap] = message.peer
             self._beat(tap, message.peer)
             if head["hurry"]:
-                self._jobs.put(_Job(flush=True))
+                self._jobs.put(_Job(tap, flush=True))
         elif message.kind == "topics":
             topics = {name: TopicInfo(kind, about) for name, (kind, about) in head["topics"].items()}
             self._kinds |= {name: info.type for name, info in topics.items()}
@@ -167,12 +163,12 @@ class RecordWorker:
             self._received[tap] = head["n"]
             data = message.array
             entries = () if data is None else tuple(unpack_entries(head["entries"], data))
-            job = _Job(tap, head["n"], head["t"], entries=entries, dropped=head["dropped"])
+            job = _Job(tap, head["n"], entries=entries, dropped=head["dropped"])
             job.trigger = self._trigger_of(entries)
             self._jobs.put(job)
 
-    def _trigger_of(self, entries: tuple[Entry, ...]) -> str:
-        for entry in entries if self._plan.triggers else ():
+    def _trigger_of(self, entries: tuple[tuple[int, Entry], ...]) -> str:
+        for _, entry in entries if self._plan.triggers else ():
             if self._kinds.get(entry.topic) == EVENT and (reason := event_of(entry.data).reason) in self._plan.triggers:
                 return reason
         return ""
@@ -185,6 +181,10 @@ class RecordWorker:
                 self._take(job)
                 self._log.tick(self._clock.monotonic_ns())
                 self._mark_saved()
+                if job.flush:
+                    # Somebody waits for the word that it is on the disk.
+                    self._hurried.append(job.tap)
+                    self._waker.wake()
             self._log.close()
         except Exception as error:
             log.exception("recording has failed")
@@ -225,7 +225,7 @@ class RecordWorker:
             self._keep_until_ns = self._clock.unix_ns() + self._plan.after_ns
         if job.entries:
             ring.append(job)
-            self._ring_bytes += sum(len(entry.data) for entry in job.entries)
+            self._ring_bytes += _size(job)
         if self._keeping:
             if not self._opened:
                 self._log.open()
@@ -235,18 +235,22 @@ class RecordWorker:
             self._ring_bytes = 0
             return
         oldest_ns = self._clock.unix_ns() - self._plan.before_ns
-        while ring and (ring[0].log_time_ns < oldest_ns or self._ring_bytes > self._plan.ring_bytes):
-            self._ring_bytes -= sum(len(entry.data) for entry in ring.popleft().entries)
+        while ring and (ring[0].entries[-1][0] < oldest_ns or self._ring_bytes > self._plan.ring_bytes):
+            self._ring_bytes -= _size(ring.popleft())
 
     def _write(self, job: _Job) -> None:
-        for entry in job.entries:
-            if self._log.write(entry.topic, entry.data, job.log_time_ns, entry.publish_time):
+        for log_time_ns, entry in job.entries:
+            if self._log.write(entry.topic, entry.data, log_time_ns, entry.publish_time):
                 self._n_bytes += len(entry.data)
 
     def _mark_saved(self) -> None:
         """What was taken is on the disk, in the ring, or lost to a full disk: its senders may forget it."""
         if not self._log.pending and self._taken != self._saved:
             self._saved = dict(self._taken)
+
+
+def _size(job: _Job) -> int:
+    return sum(len(entry.data) for _, entry in job.entries)
 
 
 def _free_part(path: Path) -> Path:

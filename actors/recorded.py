@@ -34,9 +34,12 @@ class _StreamCoder:
         self._stream, self._spec, self._colour, self._copies = stream, spec, colour, copies
         self._first_order = first_order
         self._writer: ChunkWriter | None = None
+        self._topics: dict[str, TopicInfo] = {}
 
     def topics(self, item: Chunk | Mark) -> dict[str, TopicInfo]:
-        return self._opened().topics()
+        if not self._topics:
+            self._topics = self._opened().topics()
+        return self._topics
 
     def entries(self, item: Chunk | Mark, *, after_loss: bool) -> Iterator[Entry]:
         writer = self._opened()

@@ -24,9 +24,13 @@ __all__ = ["Coder", "Tap", "pack_entries", "unpack_entries"]
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 0.25
-POLL_S = 0.1
+BEAT_S = 0.5
+POLL_S = 0.25
+"""How long samples gather before they go out together: 100 messages a second instead of 10 cost 6 % of a core."""
+BATCH_BYTES = 4 << 20
 
+Packed = tuple[int, str, int, int]
+"""Log time, topic, publish time, length."""
 Item_contra = TypeVar("Item_contra", contravariant=True)
 
 
@@ -45,6 +49,7 @@ class _Waiting:
     item: Any
     n_bytes: int
     log_time_ns: int
+    after_loss: bool
 
 
 @dataclass(slots=True)
@@ -53,18 +58,18 @@ class _Sent:
     data: NDArray[np.uint8]
 
 
-def pack_entries(entries: Iterable[Entry]) -> tuple[list[tuple[str, int, int]], NDArray[np.uint8]]:
-    """(topic, publish time, length) of each, and their bytes in one piece."""
-    listed = list(entries)
-    data = np.frombuffer(b"".join(entry.data for entry in listed), np.uint8)
-    return [(entry.topic, entry.publish_time, len(entry.data)) for entry in listed], data
+def pack_entries(timed: Iterable[tuple[int, Entry]]) -> tuple[list[Packed], NDArray[np.uint8]]:
+    """Of (log time, entry) pairs: what each is, and their bytes in one piece."""
+    listed = list(timed)
+    data = np.frombuffer(b"".join(entry.data for _, entry in listed), np.uint8)
+    return [(t_ns, entry.topic, entry.publish_time, len(entry.data)) for t_ns, entry in listed], data
 
 
-def unpack_entries(packed: Iterable[tuple[str, int, int]], data: NDArray[np.uint8]) -> Iterable[Entry]:
+def unpack_entries(packed: Iterable[Packed], data: NDArray[np.uint8]) -> Iterable[tuple[int, Entry]]:
     """What `pack_entries` packed."""
     view, start = data.data, 0
-    for topic, publish_time, length in packed:
-        yield Entry(topic, bytes(view[start : start + length]), publish_time)
+    for t_ns, topic, publish_time, length in packed:
+        yield t_ns, Entry(topic, bytes(view[start : start + length]), publish_time)
         start += length
 
 
@@ -77,7 +82,7 @@ class Tap:
         self._max_bytes = max_bytes
         self._waiting: deque[_Waiting] = deque()
         self._kept: OrderedDict[int, _Sent] = OrderedDict()
-        self._bytes = 0
+        self._bytes = self._fresh_bytes = 0
         self._lock = threading.Lock()
         self._topics: dict[str, TopicInfo] = {}
         self._after_loss = False
@@ -103,7 +108,7 @@ class Tap:
     @property
     def idle(self) -> bool:
         """Everything that was put is on the disk, or will never be."""
-        return bool(self.error) or (not self._waiting and not self._kept)
+        return bool(self.error) or not self._bytes
 
     def put(self, item: Any, n_bytes: int, log_time_ns: int, topic: str, *, vital: bool = False) -> bool:
         """Record `item`, which takes about n_bytes of memory; False if there is no room, counted under `topic`. vital:
@@ -118,9 +123,14 @@ class Tap:
                 self._after_loss = True
                 return False
             self._bytes += n_bytes
-            self._waiting.append(_Waiting((item, self._after_loss), n_bytes, log_time_ns))
+            self._waiting.append(_Waiting(item, n_bytes, log_time_ns, self._after_loss))
             self._after_loss = False
-        self._waker.wake()
+            self._fresh_bytes += n_bytes
+            hasten = self._fresh_bytes > min(BATCH_BYTES, self._max_bytes // 4)
+            if hasten:
+                self._fresh_bytes = 0
+        if hasten:
+            self._waker.wake()
         return True
 
     def hurry(self) -> None:
@@ -145,7 +155,7 @@ class Tap:
         next_beat_s = 0.0
         try:
             while not self._stop:
-                poller.wait(0.0 if self._waiting and self._life is not None else POLL_S)
+                poller.wait(POLL_S)
                 self._waker.clear()
                 each(outlet.drain(), lambda message: self._receive(message, outlet))
                 now_s = self._clock.monotonic_ns() / 1e9
@@ -154,7 +164,9 @@ class Tap:
                     if outlet.revive(now_s):
                         self._send_again(outlet)
                     outlet.send("beat", {"name": self._name, "v": LINK_VERSION, "hurry": hurry})
-                self._send_next(outlet)
+                # Before its first beat nobody knows which life of the record actor would get this.
+                while self._waiting and self._life is not None:
+                    self._send_batch(outlet)
         except Exception as error:  # a recording that fails must not take the sensor with it
             log.exception("%s: recording of it has failed", self._name)
             self.error = f"{type(error).__name__}: {error}"
@@ -162,26 +174,33 @@ class Tap:
             outlet.close()
             self._waker.close()
 
-    def _send_next(self, outlet: Outlet) -> None:
-        # Before its first beat nobody knows which life of the record actor would get this.
-        if not self._waiting or self._life is None:
-            return
-        waiting = self._waiting[0]
-        item, after_loss = waiting.item
-        fresh = {k: v for k, v in self._coder.topics(item).items() if k not in self._topics}
-        if fresh:
-            self._topics |= fresh
-            self._announce(outlet, fresh)
-        packed, data = pack_entries(self._coder.entries(item, after_loss=after_loss))
+    def _send_batch(self, outlet: Outlet) -> None:
+        batch, size = [], 0
+        while self._waiting and size < BATCH_BYTES:
+            waiting = self._waiting.popleft()
+            batch.append(waiting)
+            size += waiting.n_bytes
+        self._announce_new(batch, outlet)
+        packed, data = pack_entries(
+            (waiting.log_time_ns, entry)
+            for waiting in batch
+            for entry in self._coder.entries(waiting.item, after_loss=waiting.after_loss)
+        )
         self._n_sent += 1
         with self._lock:
             dropped = dict(self._dropped)
             self._dropped.clear()
-            head = {"name": self._name, "n": self._n_sent, "t": waiting.log_time_ns, "entries": packed}
-            sent = self._kept[self._n_sent] = _Sent(head | {"dropped": dropped}, data)
-            self._bytes += data.nbytes - waiting.n_bytes
-            self._waiting.popleft()
+            head = {"name": self._name, "n": self._n_sent, "entries": packed, "dropped": dropped}
+            sent = self._kept[self._n_sent] = _Sent(head, data)
+            self._bytes += data.nbytes - size
         self._send(sent, outlet)
+
+    def _announce_new(self, batch: list[_Waiting], outlet: Outlet) -> None:
+        needed = {name: info for waiting in batch for name, info in self._coder.topics(waiting.item).items()}
+        fresh = {name: info for name, info in needed.items() if name not in self._topics}
+        if fresh:
+            self._topics |= fresh
+            self._announce(outlet, fresh)
 
     def _send(self, sent: _Sent, outlet: Outlet) -> None:
         outlet.send("entries", sent.head | {"to": self._life}, sent.data)

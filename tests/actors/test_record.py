@@ -248,6 +248,7 @@ def test_a_recording_that_waits_keeps_the_seconds_before_its_event(bench):
         tap.take(Arrival(now_ns - round(age_s * 1e9), chunk=chunk(i), sent=chunk(i)))
 
     at(0, 60.0)
+    wait_for(lambda: tap.idle)
     at(1, 5.0)
     wait_for(lambda: tap.idle)
     published.take(Event("bench", "imu", "e", "starting", t_pub=now_ns))

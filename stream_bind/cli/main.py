@@ -28,6 +28,8 @@ VERBS = {
     "record": "stream_bind.cli.record:record_command",
     "replay": "stream_bind.cli.replay:replay_command",
     "info": "stream_bind.cli.info:info_command",
+    "import": "stream_bind.cli.imports:import_command",
+    "export": "stream_bind.cli.export:export_command",
     "recover": "stream_bind.cli.recover:recover_command",
     "embed": "stream_bind.cli.embed:embed_command",
     "bind": "stream_bind.cli.bind:bind_command",

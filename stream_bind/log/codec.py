@@ -23,6 +23,7 @@ from stream_bind.messages import IMU_AXES, Chunk, ClockInfo, Intrinsics, Raw, St
 __all__ = ["END", "IDLE", "ChunkReader", "ChunkWriter", "Entry", "Mark", "Recorded", "TopicInfo", "namespace"]
 
 SAMPLES, MARK = "stream_bind_msgs/msg/Samples", "stream_bind_msgs/msg/Mark"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 COMPRESSED, IMAGE, IMU = "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image", "sensor_msgs/msg/Imu"
 JPEG_QUALITY = 90
 ZERO_CELSIUS_K = 273.15
@@ -33,6 +34,9 @@ COUNTS: dict[str, str] = {"16UC1": "<u2", "mono16": "<u2", "16SC1": "<i2", "mono
 MILLIMETRE_M = 0.001
 ABSENT = -1.0
 """First element of a covariance in sensor_msgs/Imu: this is not measured."""
+CALIBRATION_NS = 1_000_000_000
+ROS_DISTORTION = {"brown_conrady": "plumb_bob", "kannala_brandt4": "equidistant"}
+"""Our names of distortion models to those of sensor_msgs/distortion_models.hpp."""
 FINEST_PNG = 1
 """zlib level: 6 times as fast as the default and 10 % larger."""
 
@@ -97,6 +101,8 @@ class ChunkWriter:
     order: int = 0
     """Of the next chunk or mark."""
     _prefix: str = ""
+    _told_ns: int | None = None
+    """Event time at which the calibration was last written."""
 
     def __post_init__(self) -> None:
         self._prefix = namespace(self.stream)
@@ -109,6 +115,8 @@ class ChunkWriter:
             self._samples: TopicInfo(SAMPLES, {**about, "spec": spec}),
             f"{self._prefix}/marks": TopicInfo(MARK, about),
         }
+        if self.spec.intrinsics is not None:
+            found[f"{self._prefix}/camera_info"] = TopicInfo(CAMERA_INFO, about)
         match self.spec.modality:
             case "vision":
                 found[self._compressed] = TopicInfo(COMPRESSED, about)
@@ -138,15 +146,41 @@ class ChunkWriter:
 
     def chunk(self, chunk: Chunk) -> Iterator[Entry]:
         """The messages of one chunk, its Samples last: with it the chunk is complete."""
+        yield from self._calibration(chunk)
         match self.spec.modality:
             case "vision":
-                return self._pictures(chunk)
+                yield from self._pictures(chunk)
             case "audio":
-                return self._sound(chunk)
+                yield from self._sound(chunk)
             case "depth" | "thermal":
-                return self._maps(chunk)
+                yield from self._maps(chunk)
             case _:
-                return self._numbers(chunk)
+                yield from self._numbers(chunk)
+
+    def _calibration(self, chunk: Chunk) -> Iterator[Entry]:
+        """What the camera says of its lens, once a second: a reader may begin anywhere."""
+        told, t_ns = self.spec.intrinsics, int(chunk.t_ns[0])
+        if told is None or (self._told_ns is not None and 0 <= t_ns - self._told_ns < CALIBRATION_NS):
+            return
+        self._told_ns = t_ns
+        k = np.array([told.fx, 0, told.cx, 0, told.fy, told.cy, 0, 0, 1], np.float64)
+        value = message(
+            CAMERA_INFO,
+            header=self._header(t_ns),
+            height=told.height,
+            width=told.width,
+            distortion_model=ROS_DISTORTION.get(told.model, told.model),
+            d=np.array(told.coeffs, np.float64),
+            k=k,
+            r=np.eye(3).reshape(-1),
+            p=np.hstack([k.reshape(3, 3), np.zeros((3, 1))]).reshape(-1),
+            binning_x=0,
+            binning_y=0,
+            roi=message(
+                "sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
+            ),
+        )
+        yield Entry(f"{self._prefix}/camera_info", serialize(CAMERA_INFO, value), t_ns)
 
     def mark(self, mark: Mark) -> Entry:
         """What happened between two chunks."""

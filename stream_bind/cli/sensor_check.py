@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from devices.base import TALLIES
 from stream_bind.cli.finding import Finding, Status
-from stream_bind.cli.motion import judge_motion
+from stream_bind.judge.motion import judge_motion
 from stream_bind.cli.observation import Observation
-from stream_bind.cli.plausible import judge_depth, judge_picture, judge_sound, judge_thermal
+from stream_bind.judge.plausible import judge_depth, judge_picture, judge_sound, judge_thermal
 from stream_bind.cli.timing import Drift, Losses, Rate, coming_hz, delay_of, drift_of, losses_of, rate_of
-from stream_bind.cli.verdict import Verdict
+from stream_bind.judge.verdict import Verdict
 from stream_bind.messages import StreamSpec
 
 __all__ = ["sensor_findings"]

@@ -12,11 +12,13 @@ from stream_bind.log.codec import SAMPLES, ChunkReader
 from stream_bind.log.scan import LogMessage, Loss, Scan
 from stream_bind.log.schemas import deserialize
 from stream_bind.messages import IntArray, StreamSpec
+from stream_bind.resample import BRIDGE_NS
 
 __all__ = ["StreamSurvey", "Survey", "TopicSurvey", "survey"]
 
 GAP_PERIODS = 1.5
-"""Samples further apart than this many nominal periods have a gap between them."""
+"""Samples further apart than this many nominal periods have a gap between them. Of motion, whose loggers jitter, only
+those that no straight line bridges (resample.BRIDGE_NS) count."""
 
 
 @dataclass(slots=True)
@@ -68,15 +70,16 @@ class StreamSurvey:
             return
         self.n_chunks += 1
         self.n_samples += len(t_ns)
-        self.first_ns = min(self.first_ns or int(t_ns.min()), int(t_ns.min()))
-        self.last_ns = max(self.last_ns, int(t_ns.max()))
+        begun = self._previous_ns is not None
+        self.first_ns = min(self.first_ns, int(t_ns.min())) if begun else int(t_ns.min())
+        self.last_ns = max(self.last_ns, int(t_ns.max())) if begun else int(t_ns.max())
         self.clock_domain, self.worst_clock_err_ns = domain, max(self.worst_clock_err_ns, err_ns)
         before = [] if self._previous_ns is None else [self._previous_ns]
         steps = np.diff(np.concatenate([np.array(before, np.int64), t_ns]))
         self._previous_ns = int(t_ns[-1])
         self.n_repeated += int(np.count_nonzero(steps == 0))
         self.n_backwards += int(np.count_nonzero(steps < 0))
-        holes = steps > GAP_PERIODS * self.spec.period_ns
+        holes = steps > max(GAP_PERIODS * self.spec.period_ns, BRIDGE_NS if self.spec.modality == "imu" else 0)
         if gap_before and before:
             holes[0] = True
         self.n_gaps += int(np.count_nonzero(holes))

@@ -277,7 +277,7 @@ def test_idle_times_late_samples_clock_jumps_and_lost_devices_come_back_as_they_
     assert {IDLE, "device_lost", "device_back", "end"} <= set(marks)
     reasons = {key[3] for key in events}
     assert {"clock_ahead", "clock_resumed", "device_lost", "device_back", "late"} <= reasons
-    assert len(live) >= 4
+    assert len(live) >= 2  # of 2 s windows on the wall clock's own grid, with holes in the samples
     for rate in (3.0, "max"):
         target = tmp_path / f"again-{rate}.mcap"
         again, again_events = replay(log, target, rate)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_bind.cli.verdict import Verdict
+from stream_bind.judge.verdict import Verdict
 from stream_bind.messages import IntArray
 
-__all__ = ["STANDARD_GRAVITY", "judge_motion"]
+__all__ = ["STANDARD_GRAVITY", "judge_motion", "turn_ratio"]
 
 STANDARD_GRAVITY = 9.80665
 """m/s^2, as the kilogram-force defines it; on Earth 9.78 to 9.83."""
@@ -25,6 +25,7 @@ _NEAR = 0.05
 _STILL = 0.1
 """Spread of |accel| over its median up to which the sensor counts as held still."""
 _BLOCK_S = 0.1
+_TURN_BLOCKS = 3
 _SWING_RAD = 0.05
 """3 degrees: gravity held so steady stands still."""
 _TURNING_RADPS = 0.15
@@ -56,6 +57,31 @@ def judge_motion(samples: NDArray[Any], t_ns: IntArray, axes: Sequence[str]) -> 
     if gyro is not None:
         verdicts.append(_rotation(gyro, accel, t_ns))
     return verdicts
+
+
+def turn_ratio(samples: NDArray[Any], t_ns: IntArray, axes: Sequence[str]) -> float | None:
+    """How far gravity turns for each rad the gyroscope claims, by least squares over pieces of 0.3 s: near 1 in rad/s,
+    near 0.017 in deg/s, anything where there is little turning. None where it cannot be said."""
+    rows = np.asarray(samples, np.float64)
+    accel, gyro = _columns(rows, axes, "accel"), _columns(rows, axes, "gyro")
+    if accel is None or gyro is None or len(rows) < _FEWEST:
+        return None
+    blocks = ((t_ns - t_ns[0]) // round(_BLOCK_S * 1e9)).astype(np.int64)
+    edges = np.concatenate(([0], np.flatnonzero(np.diff(blocks)) + 1))
+    counts = np.diff(np.append(edges, len(blocks)))[:, None]
+    down, rates = np.add.reduceat(accel, edges) / counts, np.add.reduceat(gyro, edges) / counts
+    down /= np.maximum(np.linalg.norm(down, axis=1, keepdims=True), 1e-9)
+    # Gravity stands still in the world: seen from a sensor that turns by w it turns by -w.
+    steps = np.diff(blocks[edges])[:, None] * _BLOCK_S
+    claimed = -np.cross((rates[1:] + rates[:-1]) / 2, (down[1:] + down[:-1]) / 2) * steps
+    seen = np.diff(down, axis=0)
+    whole = len(seen) // _TURN_BLOCKS * _TURN_BLOCKS
+    if not whole:
+        return None
+    claimed = claimed[:whole].reshape(-1, _TURN_BLOCKS, 3).sum(axis=1)
+    seen = seen[:whole].reshape(-1, _TURN_BLOCKS, 3).sum(axis=1)
+    weight = float((claimed**2).sum())
+    return float((claimed * seen).sum()) / weight if weight > 0 else None
 
 
 def _columns(rows: _Rows, axes: Sequence[str], kind: str) -> _Rows | None:

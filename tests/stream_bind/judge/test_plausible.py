@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_bind.cli.plausible import judge_depth, judge_picture, judge_sound, judge_thermal
+from stream_bind.judge.plausible import judge_depth, judge_picture, judge_sound, judge_thermal
 
 RANDOM = np.random.default_rng(7)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_bind.cli.verdict import Verdict
+from stream_bind.judge.verdict import Verdict
 
 __all__ = ["judge_depth", "judge_picture", "judge_sound", "judge_thermal"]
 

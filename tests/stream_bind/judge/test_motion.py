@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_bind.cli.motion import judge_motion
+from stream_bind.judge.motion import judge_motion
 from stream_bind.messages import IMU_AXES
 
 RATE_HZ = 200

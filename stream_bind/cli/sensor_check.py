@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from devices.base import TALLIES
 from stream_bind.cli.finding import Finding, Status
-from stream_bind.judge.motion import judge_motion
 from stream_bind.cli.observation import Observation
-from stream_bind.judge.plausible import judge_depth, judge_picture, judge_sound, judge_thermal
 from stream_bind.cli.timing import Drift, Losses, Rate, coming_hz, delay_of, drift_of, losses_of, rate_of
+from stream_bind.judge.motion import judge_motion
+from stream_bind.judge.plausible import judge_depth, judge_picture, judge_sound, judge_thermal
 from stream_bind.judge.verdict import Verdict
 from stream_bind.messages import StreamSpec
 

@@ -26,7 +26,7 @@ def mean_rate_hz(t_ns: IntArray) -> float:
     steps = np.diff(np.sort(np.asarray(t_ns, np.int64)))
     if not len(steps) or not steps.any():
         return 0.0
-    usual = steps[steps <= LONGEST_BRIDGE * max(float(np.median(steps)), 1.0)]
+    usual = steps[steps <= int(LONGEST_BRIDGE * max(float(np.median(steps)), 1.0))]
     # Where most stamps repeat (samples in bursts) the median step is 0.
     usual = usual if usual.any() else steps
     return float(len(usual) * 1e9 / usual.sum())

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import IO
 
-__all__ = ["Opener", "Sheet", "read_sheet"]
+__all__ = ["Opener", "Sheet", "opener_of", "read_sheet"]
 
 HEAD_LINES = 80
 """Lines among which the titles are looked for; Xsens writes about 15 before them."""
@@ -60,6 +61,11 @@ class Sheet:
             if self.titles and cells[: len(self.titles)] == self.titles:
                 continue  # the logger began anew in the same file
             yield [cell.replace(",", ".") for cell in cells] if self.decimal_comma else cells
+
+
+def opener_of(path: Path) -> Opener:
+    """What opens a file."""
+    return lambda: path.open("rb")
 
 
 def read_sheet(name: str, opener: Opener) -> Sheet | None:

@@ -16,10 +16,10 @@ from stream_bind.importers.base import Batch, ImportOptions, Piece, merged, stre
 from stream_bind.importers.combine import COMBINED, Combined, Rows, mean_rate_hz
 from stream_bind.importers.pauses import Pauses, read_pauses
 from stream_bind.importers.profiles import ACCEL, EPOCH_NS, GYRO, ISO, Columns, find_columns
-from stream_bind.importers.sheet import Opener, Sheet, read_sheet
+from stream_bind.importers.sheet import Opener, Sheet, opener_of, read_sheet
 from stream_bind.messages import IMU_AXES, StreamSpec
 
-__all__ = ["Table", "TableSource", "open_source"]
+__all__ = ["Table", "TableSource", "look_and_place", "motion_table", "open_source"]
 
 HEAD_ROWS = 20_000
 """Rows from which the rate is judged: 50 s at 400 Hz, 0.1 s of reading."""
@@ -152,7 +152,7 @@ class TableSource:
 def open_source(path: Path, head: bytes, options: ImportOptions) -> TableSource | None:
     """A table of motion at `path`, or several; None where there is no table. LogError where it holds no motion."""
     if path.is_dir():
-        files = {str(each.relative_to(path)): partial(each.open, "rb") for each in _files_of(path)}
+        files = {str(each.relative_to(path)): opener_of(each) for each in _files_of(path)}
         return _of_set(path, files, options)
     if head.startswith(b"PK\x03\x04"):
         try:
@@ -161,10 +161,10 @@ def open_source(path: Path, head: bytes, options: ImportOptions) -> TableSource 
             raise LogError(f"{path}: is a zip file that cannot be read ({error}); export it again") from error
         names = [name for name in archive.namelist() if not name.startswith("__MACOSX")]
         return _of_set(path, {name: partial(archive.open, name) for name in names}, options)
-    sheet = read_sheet(str(path), partial(path.open, "rb"))
+    sheet = read_sheet(str(path), opener_of(path))
     if sheet is None:
         return None
-    table = _table(COMBINED, sheet, options, _sensor(path.stem))
+    table = motion_table(COMBINED, sheet, options, _sensor(path.stem))
     if table is None:
         raise LogError(_no_motion(sheet))
     doubts = _place([table], None, options)
@@ -200,7 +200,7 @@ def _of_set(path: Path, files: dict[str, Opener], options: ImportOptions) -> Tab
         if sensor is None and {"x", "y", "z"} <= {title.lower() for title in sheet.titles}:
             skipped[name] = "is of no accelerometer or gyroscope"
             continue
-        table = _table(stream_name(Path(name).stem, [each.name for each in tables]), sheet, options, sensor)
+        table = motion_table(stream_name(Path(name).stem, [each.name for each in tables]), sheet, options, sensor)
         if table is None:
             skipped[name] = "holds no acceleration and no angular rate"
             continue
@@ -220,7 +220,13 @@ def _of_set(path: Path, files: dict[str, Opener], options: ImportOptions) -> Tab
     return TableSource(f"set of tables ({profile})", tables, combined, skipped, doubts)
 
 
-def _table(name: str, sheet: Sheet, options: ImportOptions, sensor: str | None) -> Table | None:
+def look_and_place(tables: list[Table], doubts: list[str], options: ImportOptions) -> None:
+    """Look at the tables' heads and put them on one clock; what is to be said of it goes to `doubts`."""
+    doubts.extend(_place(tables, None, options))
+
+
+def motion_table(name: str, sheet: Sheet, options: ImportOptions, sensor: str | None = None) -> Table | None:
+    """The motion that a table holds; None where it holds none. LogError where it does not say its units."""
     columns = find_columns(sheet, options, sensor or "")
     return None if columns is None else Table(name, sheet, columns)
 

@@ -95,7 +95,9 @@ class UnitCheck:
         peak = self._peak_radps
         if peak <= FAST_RADPS or any(verdict.noun == "rotation" for verdict in self._judged()):
             return []
-        ratio = float(np.median([r for r in map(self._turn_ratio, self._kept.values()) if r is not None] or [0.0]))
+        held = [chunk for stretch in self._kept.values() for chunk in stretch]
+        data, t_ns = np.concatenate([c.data for c in held]), np.concatenate([c.t_ns for c in held])
+        ratio = turn_ratio(data, t_ns, self.spec.axes) or 0.0
         told = (
             f"gravity turns {ratio:.2g} times as far as it says, which speaks for rad/s"
             if 1 / 3 < ratio < 3
@@ -105,10 +107,6 @@ class UnitCheck:
             f"{self.spec.id}: rotation: angular rate peaks at {peak:.3g}, {math.degrees(peak):,.0f} deg/s if that is "
             f"rad/s; few things turn so fast; {told}"
         ]
-
-    def _turn_ratio(self, held: list[Chunk]) -> float | None:
-        data, t_ns = np.concatenate([c.data for c in held]), np.concatenate([c.t_ns for c in held])
-        return turn_ratio(data, t_ns, self.spec.axes)
 
     def _judged(self) -> list[Verdict]:
         if not self._kept:

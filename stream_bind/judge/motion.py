@@ -72,9 +72,10 @@ def turn_ratio(samples: NDArray[Any], t_ns: IntArray, axes: Sequence[str]) -> fl
     down, rates = np.add.reduceat(accel, edges) / counts, np.add.reduceat(gyro, edges) / counts
     down /= np.maximum(np.linalg.norm(down, axis=1, keepdims=True), 1e-9)
     # Gravity stands still in the world: seen from a sensor that turns by w it turns by -w.
-    steps = np.diff(blocks[edges])[:, None] * _BLOCK_S
-    claimed = -np.cross((rates[1:] + rates[:-1]) / 2, (down[1:] + down[:-1]) / 2) * steps
-    seen = np.diff(down, axis=0)
+    steps = np.diff(blocks[edges])[:, None]
+    claimed = -np.cross((rates[1:] + rates[:-1]) / 2, (down[1:] + down[:-1]) / 2) * steps * _BLOCK_S
+    # Over a hole nothing is known of how it turned.
+    claimed, seen = np.where(steps == 1, claimed, 0.0), np.where(steps == 1, np.diff(down, axis=0), 0.0)
     whole = len(seen) // _TURN_BLOCKS * _TURN_BLOCKS
     if not whole:
         return None

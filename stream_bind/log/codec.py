@@ -20,7 +20,18 @@ from stream_bind.log.scan import LogMessage
 from stream_bind.log.schemas import RAW_AUDIO, deserialize, message, ros_time, serialize, time_ns
 from stream_bind.messages import IMU_AXES, Chunk, ClockInfo, Intrinsics, Raw, StreamSpec
 
-__all__ = ["END", "IDLE", "ChunkReader", "ChunkWriter", "Entry", "Mark", "Recorded", "TopicInfo", "namespace"]
+__all__ = [
+    "END",
+    "IDLE",
+    "ChunkReader",
+    "ChunkWriter",
+    "Entry",
+    "Mark",
+    "Recorded",
+    "TopicInfo",
+    "decode_picture",
+    "namespace",
+]
 
 SAMPLES, MARK = "stream_bind_msgs/msg/Samples", "stream_bind_msgs/msg/Mark"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
@@ -371,7 +382,7 @@ class ChunkReader:
             pictures = [deserialize(COMPRESSED, m.data) for m in _own(held, len(t_ns))]
             _check_stamps(pictures, t_ns)
             sent = [picture.data.tobytes() for picture in pictures]
-            data: NDArray[Any] = np.stack([_picture(picture) for picture in sent])
+            data: NDArray[Any] = np.stack([decode_picture(picture) for picture in sent])
             raw = Raw(sent, value.encoding) if value.encoding == "jpeg" else None
         else:
             counts = _of_bytes(_joined(value, held, len(t_ns)), value.encoding, (len(t_ns), *shape))
@@ -457,7 +468,7 @@ def _compressed(frame: NDArray[np.uint8], encoding: str) -> bytes:
     return bytes(packed)
 
 
-def _picture(data: bytes) -> NDArray[np.uint8]:
+def decode_picture(data: bytes) -> NDArray[np.uint8]:
     """RGB (H, W, 3), decoded as `devices.pixels` decodes a camera's own JPEG."""
     import cv2
 

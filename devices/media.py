@@ -87,6 +87,30 @@ class MediaFile:
             problem = f"has no {kind} track; it holds {', '.join(held) or 'no track at all'}"
         raise DeviceError(f"{self._name}: {problem}; wanted {self._wanted}", permanent=True)
 
+    @property
+    def tracks(self) -> list[tuple[str, str, int | None]]:
+        """Of each track: video, cover, audio, subtitle, data ...; its codec; its length in ns, where it is said."""
+        return [
+            (
+                "cover" if _is_cover(stream) else str(stream.type or "unknown"),
+                _codec(stream),
+                None if not stream.duration else ticks_to_ns(stream.duration, Fraction(stream.time_base)),
+            )
+            for stream in self._container.streams
+        ]
+
+    def packets(self, number: int) -> Iterator[tuple[int | None, int | None, bytes]]:
+        """(ns from the container's zero, length in ns, bytes) of each packet of the `number`th of all tracks."""
+        stream = self._container.streams[number]
+        base = Fraction(stream.time_base)
+        try:
+            for packet in self._container.demux(stream):
+                if packet.size:
+                    pts = None if packet.pts is None else ticks_to_ns(packet.pts, base) - self.zero_ns
+                    yield pts, ticks_to_ns(packet.duration, base) if packet.duration else None, bytes(packet)
+        except (self._av.FFmpegError, OSError):
+            return
+
     def decode(self, track: Any) -> Iterator[Any]:
         """The track's frames in presentation order; None for each packet that could not be decoded."""
         packets = self._container.demux(track)

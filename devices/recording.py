@@ -122,6 +122,16 @@ class Recording(ABC):
     def _block_size(self, spec: StreamSpec) -> int:
         """Samples per read where the config sets none."""
 
+    def contents(self) -> Contents:
+        """What the file holds. Raises DeviceError."""
+        self._contents = self._describe()
+        return self._contents
+
+    def blocks(self) -> Iterator[Block]:
+        """One pass over the file without pace or loop, t_ns from its own zero. Raises DeviceError."""
+        size = self._timing.chunk_size or self._block_size(self.contents().spec)
+        yield from _recut(self._blocks(), size)
+
     def open(self) -> None:
         self.close()
         self._contents = self._describe()

@@ -87,13 +87,28 @@ PROBES: dict[str, tuple[Callable[[], bool], str]] = {
         lambda: importlib.util.find_spec("depthai") is not None,
         "depthai is not installed (pip install 'stream-bind[oak]')",
     ),
+    "pyulog": (
+        lambda: importlib.util.find_spec("pyulog") is not None,
+        "pyulog is not installed (pip install 'stream-bind[px4]')",
+    ),
+    "pyxdf": (
+        lambda: importlib.util.find_spec("pyxdf") is not None,
+        "pyxdf is not installed (pip install 'stream-bind[lsl]')",
+    ),
+    "pyvrs": (
+        lambda: importlib.util.find_spec("pyvrs") is not None,
+        "pyvrs is not installed (pip install --no-deps vrs)",
+    ),
     "gpu": (_has_gpu, "there is no CUDA device"),
     "shared": (
         SHARED.is_dir,
         f"there is no folder {SHARED} with recordings and reference vectors (STREAM_BIND_SHARED)",
     ),
 }
-INSTALLABLE = ("portaudio", "tmux", "pty", "qemu", "socat", "pulseaudio", "gst_rtsp", "ffmpeg", "realsense", "depthai")
+INSTALLABLE = (
+    *("portaudio", "tmux", "pty", "qemu", "socat", "pulseaudio", "gst_rtsp", "ffmpeg", "realsense", "depthai"),
+    *("pyulog", "pyxdf", "pyvrs"),
+)
 """What `STREAM_BIND_REQUIRE=all` stands for; a GPU or the reference data cannot be installed."""
 
 

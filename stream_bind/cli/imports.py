@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from stream_bind.cli.foreign import Foreign, inspect, progress_of
+
 if TYPE_CHECKING:
-    from stream_bind.importers.base import Piece, Source
+    from stream_bind.importers.base import ImportOptions
 
 __all__ = ["import_command"]
 
@@ -49,7 +50,6 @@ def import_command(
     The kind is seen from the content. Without -o nothing is written. Exit code 3 where part of it could not be read.
     """
     from stream_bind.importers.base import ImportOptions
-    from stream_bind.importers.find import open_source
 
     if colour not in {"jpeg", "lossless"}:
         raise typer.BadParameter(f"{colour!r} is none of jpeg, lossless", param_hint="--colour")
@@ -67,21 +67,16 @@ def import_command(
         start_ns=_start_ns(start),
         by_arrival=by_arrival,
     )
-    target = None if output is None else _new_log(output)
-    found = open_source(source, options)
-    try:
-        told = _said(source, found)
-        if target is not None:
-            told |= _write(
-                source, found, target, streams, "lossless" if colour == "lossless" else "jpeg", quiet=as_json
-            )
-    finally:
-        found.close()
-    if as_json:
-        print(json.dumps(told))
+    names = None if streams is None else [name.strip() for name in streams.split(",") if name.strip()]
+    if output is None:
+        told = inspect(source, options, names)
     else:
-        _print(source, told)
-    if told.get("losses"):
+        told = _write(source, options, _new_log(output), names, "lossless" if colour == "lossless" else "jpeg")
+    if as_json:
+        print(json.dumps(told.plain()))
+    else:
+        told.print()
+    if told.done.losses:
         raise typer.Exit(LOST)
 
 
@@ -95,87 +90,22 @@ def _new_log(output: Path) -> Path:
 
 
 def _write(
-    source: Path, found: Source, target: Path, streams: str | None, colour: Literal["jpeg", "lossless"], *, quiet: bool
-) -> dict[str, Any]:
-    from rich.console import Console
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
-
+    path: Path, options: ImportOptions, target: Path, streams: list[str] | None, colour: Literal["jpeg", "lossless"]
+) -> Foreign:
     from stream_bind import __version__
+    from stream_bind.importers.find import open_source
     from stream_bind.importers.job import import_log
-    from stream_bind.log.survey import survey
     from stream_bind.log.writer import LogWriter
 
-    about = {"kind": "import", "rig": source.stem, "source": source.name, "format": found.format}
-    writer = LogWriter(target, about | {"program": f"stream-bind {__version__}"}, sync=False)
-    names = None if streams is None else [name.strip() for name in streams.split(",") if name.strip()]
-    columns = (TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as progress:
-        task = progress.add_task(f"importing {source.name}")
-        begun: dict[str, int] = {}
-
-        def on_progress(piece: Piece) -> None:
-            first_ns = begun.setdefault(piece.stream, int(piece.chunk.t_ns[0]))
-            seconds = (int(piece.chunk.t_ns[-1]) - first_ns) / 1e9
-            progress.update(task, description=f"importing {source.name}: {piece.stream} {seconds:,.1f} s")
-
-        done = import_log(found, writer, streams=names, colour=colour, on_progress=on_progress)
-    measured = {
-        name: {
-            "samples": stream.n_samples,
-            "t_start": stream.first_ns,
-            "t_end": stream.last_ns,
-            "duration_s": stream.duration_s,
-            "measured_rate_hz": stream.rate_hz,
-            "gaps": stream.n_gaps,
-            "longest_gap_s": stream.longest_gap_ns / 1e9,
-            "repeated": stream.n_repeated,
-            "backwards": stream.n_backwards,
-        }
-        for name, stream in survey(target).streams.items()
-    }
-    return {"output": str(target), "measured": measured, "doubts": done.doubts, "losses": done.losses}
-
-
-def _said(source: Path, found: Source) -> dict[str, Any]:
-    return {
-        "source": str(source),
-        "format": found.format,
-        "streams": {
-            name: {"modality": spec.modality, "rate_hz": spec.rate_hz, "shape": list(spec.shape), "unit": spec.unit}
-            for name, spec in found.specs.items()
-        },
-        "skipped": dict(found.skipped),
-        "doubts": list(found.doubts),
-        "losses": list(found.losses),
-    }
-
-
-def _print(source: Path, told: dict[str, Any]) -> None:
-    print(f"{source}: {told['format']}")
-    width = max(map(len, told["streams"]), default=0)
-    for name, spec in told["streams"].items():
-        line = (
-            f"  {name:<{width}}  {spec['modality']:<8} {spec['rate_hz']:>9,.2f} Hz  {'x'.join(map(str, spec['shape']))}"
-        )
-        measured = told.get("measured", {}).get(name)
-        if measured is not None:
-            line += f"  {measured['samples']:,} samples, {measured['duration_s']:.3f} s"
-            odd = {key: measured[key] for key in ("gaps", "repeated", "backwards") if measured[key]}
-            line += "".join(f", {n:,} {key}" for key, n in odd.items())
-        print(line)
-    skipped = list(told["skipped"].items())
-    for name, why in skipped[:12]:
-        print(f"  not taken: {name}: {why}")
-    if len(skipped) > 12:
-        print(f"  ... and {len(skipped) - 12} more that are no streams")
-    for doubt in told["doubts"]:
-        print(f"stream-bind: doubt: {doubt}", file=sys.stderr)
-    for loss in told["losses"]:
-        print(f"stream-bind: lost: {loss}", file=sys.stderr)
-    if "output" in told:
-        print(f"written: {told['output']}; `stream-bind replay {told['output']} --encoder imagebind-tiny` embeds it")
-    else:
-        print("nothing was written; -o LOG.mcap makes a log of it")
+    source = open_source(path, options)
+    try:
+        about = {"kind": "import", "rig": path.stem, "source": path.name, "format": source.format}
+        writer = LogWriter(target, about | {"program": f"stream-bind {__version__}"}, sync=False)
+        with progress_of(f"importing {path.name}") as on_piece:
+            done = import_log(source, writer, streams=streams, colour=colour, on_progress=on_piece)
+        return Foreign.of(path, source, done, target)
+    finally:
+        source.close()
 
 
 def _columns(text: str | None) -> dict[str, str | int] | None:

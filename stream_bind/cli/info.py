@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stream_bind.cli.streams_table import plain_streams, print_streams
+from stream_bind.errors import LogError
+
 if TYPE_CHECKING:
-    from stream_bind.log.survey import StreamSurvey, Survey
+    from stream_bind.log.survey import Survey
 
 __all__ = ["info_command"]
 
 
 def info_command(
-    log: Annotated[Path, typer.Argument(help="An MCAP file.")],
+    log: Annotated[Path, typer.Argument(help="A log, or a recording of another program that `import` takes.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Show a log's streams, rates, gaps and topics, and what is lost of it. Reads all of it; exit code 0 even so."""
+    """Show a recording's streams, rates, gaps and clocks, and what is lost of it. Reads all of it; exit code 0 even so.
+
+    Of another program's recording it shows what `import` would make of it.
+    """
+    from stream_bind.cli.foreign import inspect
+    from stream_bind.importers.base import check_readable
+    from stream_bind.log.scan import MAGIC
     from stream_bind.log.survey import survey
 
+    ours = check_readable(log).startswith(MAGIC[:5])
+    if not ours:
+        told = inspect(log)
+        print(json.dumps(told.plain())) if as_json else told.print()
+        return
     found = survey(log)
+    # What other programs put into MCAP has streams, too; only its topics may be none of them.
+    foreign = None
+    if not found.streams and found.topics:
+        with contextlib.suppress(LogError):
+            foreign = inspect(log)
     if as_json:
-        print(json.dumps(_plain(found)))
+        print(json.dumps(_plain(found) | ({} if foreign is None else {"import": foreign.plain()})))
         return
     _print(found)
+    if foreign is not None:
+        print()
+        foreign.print()
 
 
 def _print(found: Survey) -> None:
@@ -43,10 +65,8 @@ def _print(found: Survey) -> None:
     for name, size in found.attachments.items():
         print(f"attached: {name}, {human_size(size)}")
     if found.streams:
-        width = max(map(len, found.streams))
-        print(f"\n{'stream':<{width}}  modality     samples   duration      rate (nominal)  gaps  longest   clock")
-        for name, stream in found.streams.items():
-            print(_row(name, width, stream))
+        print()
+        print_streams(found.streams)
     if found.topics:
         width = max(map(len, found.topics))
         print(f"\n{'topic':<{width}}  messages        size  type")
@@ -59,18 +79,6 @@ def _print(found: Survey) -> None:
         print(f"... and {len(found.losses) - 10:,} more places")
     if not found.whole:
         print(f"\n`stream-bind recover {found.path}` makes a whole file of what there is")
-
-
-def _row(name: str, width: int, stream: StreamSurvey) -> str:
-    begun = datetime.fromtimestamp(stream.first_ns / 1e9, UTC).isoformat(timespec="milliseconds")
-    odd = [f"{n} {what}" for n, what in ((stream.n_repeated, "repeated"), (stream.n_backwards, "backwards")) if n]
-    longest = f"{stream.longest_gap_ns / 1e9:.3f} s" if stream.n_gaps else "-"
-    clock = f"{stream.clock_domain} ±{stream.worst_clock_err_ns / 1e6:.3g} ms"
-    rate = f"{stream.rate_hz:.2f} Hz ({stream.spec.rate_hz:g})"
-    return (
-        f"{name:<{width}}  {stream.spec.modality:<8}  {stream.n_samples:>9,}  {stream.duration_s:>7.3f} s  {rate:>22}"
-        f"  {stream.n_gaps:>4}  {longest:>8}  {clock}  from {begun}{'; stamps: ' + ', '.join(odd) if odd else ''}"
-    )
 
 
 def _plain(found: Survey) -> dict[str, Any]:
@@ -86,23 +94,7 @@ def _plain(found: Survey) -> dict[str, Any]:
         "losses": [{"offset": x.offset, "size": x.n_bytes, "reason": x.reason} for x in found.losses],
         "metadata": found.metadata,
         "attachments": found.attachments,
-        "streams": {
-            name: {
-                "modality": stream.spec.modality,
-                "samples": stream.n_samples,
-                "t_start": stream.first_ns,
-                "t_end": stream.last_ns,
-                "duration_s": stream.duration_s,
-                "rate_hz": stream.rate_hz,
-                "nominal_rate_hz": stream.spec.rate_hz,
-                "gaps": stream.n_gaps,
-                "longest_gap_s": stream.longest_gap_ns / 1e9,
-                "repeated": stream.n_repeated,
-                "backwards": stream.n_backwards,
-                "clock": {"domain": stream.clock_domain, "err_ns": stream.worst_clock_err_ns},
-            }
-            for name, stream in found.streams.items()
-        },
+        "streams": plain_streams(found.streams),
         "topics": {
             name: {
                 "type": topic.type,

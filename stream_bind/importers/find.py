@@ -30,6 +30,17 @@ FORMATS = (
 )
 
 
+KNOWN = {
+    b"\xb5\x62": "a u-blox UBX log, whose ESF messages pyubx2 turns into a table for --columns",
+    b"\x89HDF": "an HDF5 file, whose layout its maker alone knows; export it as CSV",
+    b"%PDF": "a PDF",
+    b"PAR1": "a Parquet table; export it as CSV",
+    b"\x1f\x8b": "a gzip file; unpack it",
+    b"7z\xbc\xaf": "a 7-Zip archive; unpack it",
+}
+"""Files that people try."""
+
+
 def open_source(path: Path, options: ImportOptions) -> Source:
     """The recording at `path`, opened. LogError where it is no recording, or one without a stream we can use.
 
@@ -59,4 +70,13 @@ def _seen(path: Path, head: bytes) -> str:
     if path.is_dir():
         names = sorted(each.name for each in path.iterdir())
         return f"a folder that holds {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
-    return f"a file that begins {head[:8].hex(' ')}"
+    for mark, told in KNOWN.items():
+        if head.startswith(mark):
+            return told
+    return f"a file that begins {head[:8].hex(' ')}" if b"\0" in head[:256] or head[0] > 127 else _text(head)
+
+
+def _text(head: bytes) -> str:
+    """The first line of what is no table."""
+    line = head.decode("utf-8", errors="replace").strip().split("\n")[0][:40].strip()
+    return f"text that begins {line!r}"

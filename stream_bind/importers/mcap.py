@@ -47,7 +47,7 @@ class McapReader:
     """One recording in one file or several, in order."""
 
     paths: list[Path]
-    format: str = "MCAP"
+    format: str = "MCAP file"
     topics: dict[str, LoggedTopic] = field(default_factory=dict)
     losses: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)

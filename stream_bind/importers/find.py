@@ -55,7 +55,7 @@ def open_source(path: Path, options: ImportOptions) -> Source:
             continue
         if not source.specs:
             source.close()
-            raise LogError(f"{path}: a {source.format} without a stream to import{_told(source)}")
+            raise LogError(f"{path}: is a recording ({source.format}) without a stream to import{_told(source)}")
         return source
     raise LogError(f"{path}: is of no kind that can be imported; {_seen(path, head)}; wanted {FORMATS}")
 

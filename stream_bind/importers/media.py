@@ -127,8 +127,8 @@ def _is_media(head: bytes) -> bool:
         return True
     if head[:1] == b"\x47" and len(head) > 2 * TS_PACKET and head[TS_PACKET] == head[2 * TS_PACKET] == 0x47:
         return True
-    # An MPEG audio or ADTS frame: eleven or twelve bits that are set, and a layer and rate that exist.
-    return len(head) > 2 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] != 0xFF and head[2] >> 4 != 0xF
+    # An MPEG audio or ADTS frame: eleven or twelve bits that are set, and a rate that exists. FF FE begins UTF-16.
+    return len(head) > 2 and head[0] == 0xFF and head[1] >> 5 == 7 and head[1] < 0xFE and head[2] >> 4 != 0xF
 
 
 def _opened(path: Path, head: bytes, options: ImportOptions, sound: bool) -> MediaSource:

@@ -123,11 +123,11 @@ def open_messages(reader: MessageReader, options: ImportOptions) -> MessageSourc
     source.doubts.extend(reader.doubts)
     usable = {}
     for topic, about in sorted(reader.topics.items()):
-        if decoder(about.type) is None:
+        if about.n_messages == 0:
+            source.skipped[topic] = f"{about.type}: holds no message"
+        elif decoder(about.type) is None:
             kind = bare_type(about.type).replace(".", "/").rsplit("/", 1)[-1]
             source.skipped[topic] = f"{about.type}: {NOT_TAKEN.get(kind, 'is no picture, sound or motion')}"
-        elif about.n_messages == 0:
-            source.skipped[topic] = f"{about.type}: holds no message"
         else:
             usable[topic] = about
     source._first = first = _beginnings(reader, usable)

@@ -153,13 +153,18 @@ def _encoding(head: bytes) -> str | None:
         return "utf-16"
     if b"\0" in head:
         return None
-    # The end of the piece may lie inside a character.
-    text = head.decode("utf-8-sig", errors="ignore" if len(head) == LINE_LIMIT else "replace")
-    odd = sum(not (c.isprintable() or c.isspace()) or c == "�" for c in text)
-    if odd > 0.02 * max(len(text), 1):
-        latin = head.decode("latin-1")
-        return "latin-1" if sum(not (c.isprintable() or c.isspace()) for c in latin) == 0 else None
-    return "utf-8-sig"
+    encoding = "utf-8-sig"
+    try:
+        text = head.decode(encoding)
+    except UnicodeDecodeError as error:
+        # The end of the piece may lie inside a character.
+        if error.start >= len(head) - 4 and len(head) == LINE_LIMIT:
+            text = head[: error.start].decode(encoding)
+        else:
+            encoding = "cp1252"
+            text = head.decode(encoding, errors="replace")
+    odd = sum(not (c.isprintable() or c.isspace()) for c in text)
+    return encoding if odd <= 0.01 * len(text) else None
 
 
 def _lines(raw: IO[bytes], encoding: str) -> Iterator[str]:

@@ -22,7 +22,7 @@ FIRST = 500
 """Messages of each topic from which its rate and columns are judged ..."""
 ENOUGH = 20_000
 """... as long as they come among so many."""
-WORDS = {"raw", "sample", "samples", "image", "image_raw", "compressed", "data", "imu_raw"}
+WORDS = {"raw", "sample", "samples", "image", "image_raw", "compressed", "data", "data_raw", "imu_raw"}
 """Ends of topics that say nothing: a stream's name leaves them out where it stays unique."""
 
 

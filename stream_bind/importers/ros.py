@@ -26,6 +26,7 @@ ROS1 = b"#ROSBAG V"
 SQLITE = b"SQLite format 3\0"
 BAG_SUFFIXES = {".db3", ".mcap", ".bag"}
 SETTINGS = "metadata.yaml"
+PIECE = 1 << 20
 
 
 def open_source(path: Path, head: bytes, options: ImportOptions) -> MessageSource | None:
@@ -82,6 +83,7 @@ def _part(path: Path, head: bytes) -> MessageReader:
 class Unpacked:
     """Files as they were before rosbag2 compressed them; held until `close`."""
 
+    losses: list[str] = field(default_factory=list)
     _folder: Path | None = None
 
     def file(self, path: Path) -> Path:
@@ -91,11 +93,17 @@ class Unpacked:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="stream-bind-bag-"))
         target = self._folder / path.stem
+        unpacker = zstandard.ZstdDecompressor().decompressobj()
         try:
             with path.open("rb") as packed, target.open("wb") as plain:
-                zstandard.ZstdDecompressor().copy_stream(packed, plain)
+                while piece := packed.read(PIECE):
+                    plain.write(unpacker.decompress(piece))
         except (zstandard.ZstdError, OSError) as error:
             raise LogError(f"{path}: cannot be unpacked ({error})") from error
+        if not target.stat().st_size:
+            raise LogError(f"{path}: cannot be unpacked (it is cut short)")
+        if not unpacker.eof:
+            self.losses.append(f"{path}: is cut short")
         return target
 
     def close(self) -> None:
@@ -116,6 +124,8 @@ class Several:
     topics: dict[str, LoggedTopic] = field(default_factory=dict)
     losses: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    _own: int = 0
+    """Losses that are not of a part."""
 
     def __post_init__(self) -> None:
         self.format = self.format or self.parts[0].format
@@ -126,7 +136,9 @@ class Several:
                 self.topics[topic] = LoggedTopic(about.type if before is None else before.type, n)
         if not any(about.n_messages for about in self.topics.values()):
             raise LogError(f"{self.path}: a {self.format} without a single message; there is nothing to import")
+        self.losses.extend(self.unpacked.losses)
         self._check_metadata()
+        self._own = len(self.losses)
 
     def _check_metadata(self) -> None:
         """Say where the bag's own summary counts other than its files: they are what is read."""
@@ -143,7 +155,7 @@ class Several:
 
     def records(self, topics: Collection[str]) -> Iterator[tuple[str, Record | None, int]]:
         """See MessageReader."""
-        own = [loss for loss in self.losses if loss.startswith(str(self.path / SETTINGS))]
+        own = self.losses[: self._own]
         for part in self.parts:
             yield from part.records([topic for topic in topics if topic in part.topics])
             own += [loss for loss in part.losses if loss not in own]
@@ -178,7 +190,7 @@ class BagReader:
 
     def records(self, topics: Collection[str]) -> Iterator[tuple[str, Record | None, int]]:
         """See MessageReader."""
-        self.losses = []
+        self.losses = _cut_short(self.path)
         chosen = [each for each in self._bag.connections if each.topic in topics]
         if not chosen:
             return
@@ -247,6 +259,18 @@ def _open_ros2(path: Path) -> Any:
     except Exception as error:
         raise LogError(f"{path}: is a damaged ROS 2 bag ({_told(error)}); `sqlite3 .recover` may mend it") from error
     return bag
+
+
+def _cut_short(path: Path) -> list[str]:
+    """An SQLite file that is shorter than its header says (sqlite.org/fileformat.html, 1.3)."""
+    with path.open("rb") as file:
+        head = file.read(100)
+    if not head.startswith(SQLITE) or len(head) < 100:
+        return []
+    page = int.from_bytes(head[16:18], "big")
+    wanted = (65536 if page == 1 else page) * int.from_bytes(head[28:32], "big")
+    found = path.stat().st_size
+    return [f"{path.name}: is cut short: {found:,} of {wanted:,} bytes"] if found < wanted else []
 
 
 def _told(error: BaseException) -> str:

@@ -137,6 +137,9 @@ def _opened(path: Path, head: bytes, options: ImportOptions, sound: bool) -> Med
     try:
         with MediaFile(path, "import", WANTED) as media:
             held, created_ns = media.tracks, media.created_ns
+            if all(length_ns is None and kind in {"video", "audio"} for kind, _, length_ns in held):
+                # Matroska states one length for all: that of the longest.
+                held = [(kind, codec, media.length_ns) for kind, codec, _ in held]
     except DeviceError:
         if not sound:
             raise

@@ -47,7 +47,7 @@ FILES: dict[str, dict[str, Wanted]] = {
     },
     "gopro/hero5.raw": {"accel": Wanted(199), "gyro": Wanted(399)},
     "ros1/ardrone_imu.bag": {"ardrone.imu": Wanted(4308, 92.402, 46.6, None, 1.0)},
-    "ros1/sparkfun_razor.bag": {"imu.data_raw": Wanted(2144, 31.046, 69.03, 0)},
+    "ros1/sparkfun_razor.bag": {"imu": Wanted(2144, 31.046, 69.03, 0)},
     "ulog/sample_log_small.ulg": {"imu": Wanted(1298, 6.496, 199.7, 1, 0.161)},
     "imu_csv/xio_short_walk.csv": {"imu": Wanted(16539, 41.618, 397.4, 0, None, 205)},
     "imu_csv/sensorlogger_pixel6": {

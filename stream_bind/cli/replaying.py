@@ -14,6 +14,7 @@ from stream_bind.config.load import build_config
 from stream_bind.config.schema import RigConfig, StreamConfig
 from stream_bind.errors import ConfigError, LogError
 from stream_bind.log.reader import Log, open_log
+from stream_bind.messages import IMU_AXES
 from stream_bind.registry import ENCODERS
 
 __all__ = ["ReplayChoice", "choose_rate", "replay_config"]
@@ -77,7 +78,7 @@ def replay_config(
     unknown = [name for name in wanted if name not in log.streams]
     if unknown:
         raise LogError(f"{path}: has no stream {', '.join(unknown)}; it has {', '.join(log.streams)}")
-    document = _document(path, log, config, encoder)
+    document = _document(path, log, config, encoder, wanted)
     apply_overrides(document, settings)
     if encoder is not None:
         _embed_anew(document, encoder, log)
@@ -85,7 +86,7 @@ def replay_config(
     return build_config(document, files=True), log
 
 
-def _document(path: Path, log: Log, config: Path | None, encoder: str | None) -> Document:
+def _document(path: Path, log: Log, config: Path | None, encoder: str | None, wanted: Sequence[str]) -> Document:
     if config is not None:
         return read_document(config)
     if CONFIG_NAME in log.attachments:
@@ -98,11 +99,21 @@ def _document(path: Path, log: Log, config: Path | None, encoder: str | None) ->
             f"{', '.join(log.streams)}"
         )
     rig = "".join(c if c in "abcdefghijklmnopqrstuvwxyz0123456789_.-" else "_" for c in path.stem.lower())
-    return Document({"version": 1, "rig": rig[:64] or "replay", "streams": _listed(log)}, str(path))
+    return Document({"version": 1, "rig": rig[:64] or "replay", "streams": _listed(log, wanted)}, str(path))
 
 
-def _listed(log: Log) -> list[dict[str, Any]]:
-    return [{"id": name, "modality": spec.modality, "device": {}} for name, spec in log.streams.items()]
+def _listed(log: Log, wanted: Sequence[str]) -> list[dict[str, Any]]:
+    """Every stream; but an accelerometer or a gyroscope alone only where it is asked for, or there is nothing else."""
+    halves = [
+        name
+        for name, spec in log.streams.items()
+        if spec.modality == "imu" and set(spec.axes) != set(IMU_AXES) and name not in wanted
+    ]
+    kept = [name for name in log.streams if name not in halves] or list(log.streams)
+    for name in halves:
+        if name not in kept and not wanted:
+            _say(f"{name} is left out: it has {', '.join(log.streams[name].axes)} only; --streams {name} takes it")
+    return [{"id": name, "modality": log.streams[name].modality, "device": {}} for name in kept]
 
 
 def _embed_anew(document: Document, encoder: str, log: Log) -> None:

@@ -37,7 +37,7 @@ class TapPlan:
     """The record actor's inlet."""
     max_bytes: int = 64 << 20
     """Memory of one stream for what is not on the disk yet."""
-    colour: Literal["jpeg", "lossless"] = "jpeg"
+    colour: Literal["jpeg", "h264", "lossless"] = "jpeg"
     copies: bool = True
 
 

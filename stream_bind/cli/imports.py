@@ -42,7 +42,9 @@ def import_command(
     by_arrival: Annotated[
         bool, typer.Option("--by-arrival", help="Take the recorder's stamps instead of the sensors' own.")
     ] = False,
-    colour: Annotated[str, typer.Option(help="Pictures that are no JPEG: jpeg (quality 90) or lossless.")] = "jpeg",
+    colour: Annotated[
+        str, typer.Option(help="Pictures that are no JPEG: jpeg (quality 90), h264 or lossless.")
+    ] = "jpeg",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Import a recording of another program: `replay` then treats it like one of ours.
@@ -51,8 +53,7 @@ def import_command(
     """
     from stream_bind.importers.base import ImportOptions
 
-    if colour not in {"jpeg", "lossless"}:
-        raise typer.BadParameter(f"{colour!r} is none of jpeg, lossless", param_hint="--colour")
+    kept = _one_of(colour, ("jpeg", "h264", "lossless"), "--colour")
     options = ImportOptions(
         profile=profile,
         columns=_columns(columns),
@@ -68,10 +69,8 @@ def import_command(
         by_arrival=by_arrival,
     )
     names = None if streams is None else [name.strip() for name in streams.split(",") if name.strip()]
-    if output is None:
-        told = inspect(source, options, names)
-    else:
-        told = _write(source, options, _new_log(output), names, "lossless" if colour == "lossless" else "jpeg")
+    target = None if output is None else _new_log(output)
+    told = inspect(source, options, names) if target is None else _write(source, options, target, names, kept)
     if as_json:
         print(json.dumps(told.plain()))
     else:
@@ -90,7 +89,11 @@ def _new_log(output: Path) -> Path:
 
 
 def _write(
-    path: Path, options: ImportOptions, target: Path, streams: list[str] | None, colour: Literal["jpeg", "lossless"]
+    path: Path,
+    options: ImportOptions,
+    target: Path,
+    streams: list[str] | None,
+    colour: Literal["jpeg", "h264", "lossless"],
 ) -> Foreign:
     from stream_bind import __version__
     from stream_bind.importers.find import open_source

@@ -15,7 +15,7 @@ from stream_bind.importers.base import ImportOptions, Piece
 from stream_bind.importers.pictures import COUNTS, PACKED, Unreadable, counts_of, rgb_of
 from stream_bind.importers.records import Lens, Picture, Record
 from stream_bind.importers.times import Times
-from stream_bind.importers.video_messages import CODECS, FrameDecoder
+from stream_bind.log.video import CODECS, FrameDecoder
 from stream_bind.messages import Chunk, ClockInfo, Raw, StreamSpec
 
 __all__ = ["FAR", "REP_118_M", "WARM", "PictureTopic", "physical", "picture_topic"]
@@ -46,7 +46,7 @@ class PictureTopic:
         assert isinstance(record, Picture)
         t_ns = self.times(record, log_time_ns)
         if self.video is not None:
-            for when, frame in self.video.frames(record, t_ns):
+            for when, frame in self.video.frames(bytes(record.data), t_ns):
                 yield from self._piece(frame, when, log_time_ns, None)
             self.lost["cannot be decoded"] = self.video.n_bad
             return
@@ -141,7 +141,7 @@ def picture_topic(
 
 def _video(name: str, first: Picture, rate_hz: float, lens: Lens | None, times: Times) -> PictureTopic | str:
     decoder = FrameDecoder(first.encoding)
-    size = decoder.size_of(first)
+    size = decoder.size_of(bytes(first.data))
     if size is None:
         return f"its first {first.encoding} message cannot be decoded"
     spec = StreamSpec(name, "vision", rate_hz, (*size, 3), "uint8", "rgb8", live=False, domain="file")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from stream_bind.errors import LogError
 from stream_bind.log.scan import LogMessage
 from stream_bind.log.schemas import RAW_AUDIO, deserialize, message, ros_time, serialize, time_ns
+from stream_bind.log.video import FrameDecoder, FrameEncoder, is_key
 from stream_bind.messages import IMU_AXES, Chunk, ClockInfo, Intrinsics, Raw, StreamSpec
 
 __all__ = [
@@ -35,8 +36,12 @@ __all__ = [
 
 SAMPLES, MARK = "stream_bind_msgs/msg/Samples", "stream_bind_msgs/msg/Mark"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+VIDEO = "foxglove_msgs/msg/CompressedVideo"
 COMPRESSED, IMAGE, IMU = "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Image", "sensor_msgs/msg/Imu"
 JPEG_QUALITY = 90
+FULL_COLOUR = (7, 0x111111)
+"""cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444. With colour at half the resolution the worst of 46 vectors had a cosine of 0.99956
+to that of the picture itself, with all of it 0.99996, for a third more bytes."""
 ZERO_CELSIUS_K = 273.15
 PCM: dict[str, str] = {"pcm_s16le": "<i2", "pcm_s32le": "<i4", "pcm_f32le": "<f4"}
 """FFmpeg's names of native sound samples to numpy's."""
@@ -51,7 +56,7 @@ ROS_DISTORTION = {"brown_conrady": "plumb_bob", "kannala_brandt4": "equidistant"
 FINEST_PNG = 1
 """zlib level: 6 times as fast as the default and 10 % larger."""
 
-Colour = Literal["jpeg", "lossless"]
+Colour = Literal["jpeg", "h264", "lossless"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,7 @@ class ChunkWriter:
     """Also write what viewers draw where they cannot draw the recording itself."""
     order: int = 0
     """Of the next chunk or mark."""
+    _video: FrameEncoder | None = None
     _prefix: str = ""
     _told_ns: int | None = None
     """Event time at which the calibration was last written."""
@@ -129,6 +135,10 @@ class ChunkWriter:
         if self.spec.intrinsics is not None:
             found[f"{self._prefix}/camera_info"] = TopicInfo(CAMERA_INFO, about)
         match self.spec.modality:
+            case "vision" if self.colour == "h264":
+                # A camera's own JPEG is kept as it comes, and which of the two it is shows the first picture only.
+                found[self._film] = TopicInfo(VIDEO, about)
+                found[self._compressed] = TopicInfo(COMPRESSED, about)
             case "vision":
                 found[self._compressed] = TopicInfo(COMPRESSED, about)
             case "depth":
@@ -150,6 +160,10 @@ class ChunkWriter:
     @property
     def _compressed(self) -> str:
         return f"{self._prefix}/image/compressed"
+
+    @property
+    def _film(self) -> str:
+        return f"{self._prefix}/video"
 
     @property
     def _image(self) -> str:
@@ -203,6 +217,9 @@ class ChunkWriter:
         raw = chunk.raw
         if raw is not None and raw.encoding == "jpeg":
             encoding, pictures = "jpeg", [bytes(picture) for picture in raw.samples]
+        elif self.colour == "h264":
+            yield from self._filmed(chunk)
+            return
         else:
             encoding = "png" if self.colour == "lossless" else "jpeg"
             pictures = [_compressed(frame, encoding) for frame in chunk.data]
@@ -211,6 +228,16 @@ class ChunkWriter:
             value = message(COMPRESSED, header=self._header(t_ns), format=encoding, data=data)
             yield Entry(self._compressed, serialize(COMPRESSED, value), t_ns)
         yield self._complete(chunk, encoding, chunk.data.shape[1:], payload=self._compressed)
+
+    def _filmed(self, chunk: Chunk) -> Iterator[Entry]:
+        """One message for each picture; those of a second build on each other."""
+        if self._video is None:
+            self._video = FrameEncoder(self.spec.rate_hz)
+        for t_ns, frame in zip(chunk.t_ns.tolist(), chunk.data, strict=True):
+            data = np.frombuffer(self._video.packed(frame), np.uint8)
+            value = message(VIDEO, timestamp=ros_time(t_ns), frame_id=self.stream, data=data, format="h264")
+            yield Entry(self._film, serialize(VIDEO, value), t_ns)
+        yield self._complete(chunk, "h264", chunk.data.shape[1:], payload=self._film)
 
     def _sound(self, chunk: Chunk) -> Iterator[Entry]:
         native, encoding, scale, _ = _native(chunk, self.spec.unit, PCM)
@@ -339,6 +366,8 @@ class ChunkReader:
     order: int = -1
     """Of the latest chunk or mark."""
     _held: dict[str, list[LogMessage]] = field(default_factory=dict)
+    _video: FrameDecoder | None = None
+    """None before a key frame: what comes before it cannot be decoded."""
 
     @classmethod
     def of_topic(cls, metadata: dict[str, str]) -> ChunkReader:
@@ -358,10 +387,19 @@ class ChunkReader:
         kind = found.schema.name if found.schema is not None else ""
         if kind == MARK:
             value = deserialize(MARK, found.data)
+            if int(value.order) <= self.order:
+                return None
             self.order = int(value.order)
             return Mark(value.reason, int(value.t_ns), int(value.t_end_ns), value.detail)
         if kind == SAMPLES:
             value = deserialize(SAMPLES, found.data)
+            if int(value.order) <= self.order:
+                # A recorder that died had sent it to the disk, but could not say so any more; a video must not see it
+                # twice.
+                self._held.clear()
+                return None
+            if self.order >= 0 and int(value.order) != self.order + 1:
+                self._video = None
             self.order = int(value.order)
             held = self._held.get(value.payload, [])
             # Whatever else came before these samples were copies for viewers.
@@ -384,6 +422,8 @@ class ChunkReader:
             sent = [picture.data.tobytes() for picture in pictures]
             data: NDArray[Any] = np.stack([decode_picture(picture) for picture in sent])
             raw = Raw(sent, value.encoding) if value.encoding == "jpeg" else None
+        elif value.encoding == "h264":
+            data = np.stack(self._frames(_own(held, len(t_ns)), t_ns, shape))
         else:
             counts = _of_bytes(_joined(value, held, len(t_ns)), value.encoding, (len(t_ns), *shape))
             data = counts
@@ -391,6 +431,32 @@ class ChunkReader:
                 data = _physical(counts, value.scale, value.offset, self.spec.unit)
                 raw = Raw(counts, value.encoding, value.scale, value.offset)
         return Chunk(data, t_ns, bool(value.gap_before), clock, ticks, raw)
+
+    def prime(self, found: LogMessage) -> None:
+        """A picture of the video before the first chunk that is wanted: those behind it build on it."""
+        value = deserialize(VIDEO, found.data)
+        self._decoded(value.data.tobytes(), 0)
+
+    def _frames(self, held: list[LogMessage], t_ns: NDArray[np.int64], shape: tuple[int, ...]) -> list[NDArray[Any]]:
+        pictures = [deserialize(VIDEO, found.data) for found in held]
+        if [time_ns(each.timestamp) for each in pictures] != [time_ns(ros_time(t)) for t in t_ns.tolist()]:
+            raise ValueError("the pictures before it are of other times")
+        frames = []
+        for picture in pictures:
+            frame = self._decoded(picture.data.tobytes(), 0)
+            if frame is None:
+                self._video = None
+                raise ValueError("its picture builds on one that is lost")
+            # Sides that were odd had been made even.
+            frames.append(frame[: shape[0], : shape[1]])
+        return frames
+
+    def _decoded(self, data: bytes, t_ns: int) -> NDArray[np.uint8] | None:
+        if self._video is None:
+            if not is_key(data):
+                return None
+            self._video = FrameDecoder("h264")
+        return next((frame for _, frame in self._video.frames(data, t_ns)), None)
 
 
 def _native(chunk: Chunk, unit: str, encodings: dict[str, str]) -> tuple[NDArray[Any], str, float, float]:
@@ -462,7 +528,7 @@ def _compressed(frame: NDArray[np.uint8], encoding: str) -> bytes:
     if encoding == "png":
         done, packed = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, FINEST_PNG])
     else:
-        done, packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        done, packed = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, *FULL_COLOUR])
     if not done:
         raise LogError(f"a picture of {frame.shape[1]}x{frame.shape[0]} cannot be stored as {encoding}")
     return bytes(packed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from stream_bind.messages import Chunk, StreamSpec
 
 __all__ = ["Log", "StreamReader", "log_parts", "open_log"]
 
-PAYLOADS = {"vision": "image/compressed", "depth": "image", "audio": "audio"}
+PAYLOADS = {"vision": ("image/compressed", "video"), "depth": ("image",), "audio": ("audio",)}
 """Topics beside `samples` that may hold a stream's samples; what lies in others are copies for viewers."""
 
 
@@ -157,11 +158,12 @@ class StreamReader:
     def __iter__(self) -> Iterator[Recorded]:
         prefix = namespace(self.spec.id)
         names = {f"{prefix}/samples", f"{prefix}/marks"}
-        if self.spec.modality in PAYLOADS:
-            names.add(f"{prefix}/{PAYLOADS[self.spec.modality]}")
+        names.update(f"{prefix}/{topic}" for topic in PAYLOADS.get(self.spec.modality, ()))
         reader = ChunkReader(self.spec)
         last: int | None = None
+        failed = 0
         for part in self.parts:
+            self._prime(reader, part, f"{prefix}/video")
             scan = Scan(part, topics=frozenset(names), start_ns=self.start_ns, end_ns=self.end_ns)
             for found in scan:
                 if not isinstance(found, LogMessage):
@@ -169,21 +171,35 @@ class StreamReader:
                 try:
                     item = reader.feed(found)
                 except LogError:
-                    item = None
                     self.lost += 1
+                    failed += 1
+                    continue
                 if item is None:
                     continue
                 order = reader.order
                 if last is not None and order <= last:
                     continue  # a recorder that died had sent it to the disk, but could not say so any more
                 missed = 0 if last is None else _missed(last, order)
-                last = order
-                self.lost += missed
+                # Of what is missing, some was there and could not be decoded: that is counted already.
+                self.lost += max(0, missed - failed)
+                missed, last, failed = missed + failed, order, 0
                 if missed and isinstance(item, Chunk):
                     item = replace(item, gap_before=True)
                 yield Recorded(item, found.log_time)
 
+    def _prime(self, reader: ChunkReader, part: Path, topic: str) -> None:
+        """Show the decoder the pictures of a video that the first one which is wanted builds on."""
+        if self.spec.modality != "vision" or self.start_ns is None:
+            return
+        early = Scan(part, topics=frozenset({topic}), start_ns=self.start_ns - PRIME_NS, end_ns=self.start_ns)
+        for found in early:
+            if isinstance(found, LogMessage):
+                with contextlib.suppress(LogError, ValueError):
+                    reader.prime(found)
 
+
+PRIME_NS = 3_000_000_000
+"""A key frame comes every second; a chunk may wait for the disk."""
 LIFE = 1 << 40
 """Orders count from 0, and in the next life of an actor from the UNIX ns of its start."""
 

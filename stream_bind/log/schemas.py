@@ -92,6 +92,13 @@ float64 coverage
 uint64 seq
 uint64 epoch
 """,
+    "foxglove_msgs/msg/CompressedVideo": """\
+# One picture of a video without B frames, as Foxglove plays it.
+builtin_interfaces/Time timestamp
+string frame_id
+uint8[] data                # H.264: Annex B, parameter sets before every key frame
+string format               # h264
+""",
     RAW_AUDIO: """\
 # A block of sound, as Foxglove plays it.
 builtin_interfaces/Time timestamp

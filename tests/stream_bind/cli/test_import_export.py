@@ -140,7 +140,7 @@ def test_vectors_as_parquet_arrow_and_numpy_are_the_same(vectors: Path, tmp_path
     assert np.array_equal(np.stack(table["vector"].to_numpy()), stored)
     assert len(stored) >= 3
     np.testing.assert_allclose(np.linalg.norm(stored, axis=1), 1.0, atol=1e-5)
-    assert np.diff(sorted(table["t_end_ns"].to_pylist())).min() > 0
+    assert np.diff(np.sort(table["t_end_ns"].cast(pa.int64()).to_numpy())).min() > 0
     assert set(table["stream"].to_pylist()) == {"imu"}
 
 

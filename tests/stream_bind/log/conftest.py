@@ -54,6 +54,7 @@ def filled(name: str, i: int, t_ns: int) -> Any:
         arrays["t_ns"] = np.array([t_ns, t_ns + 1, t_ns + 2])
     lines = [line.split("#")[0].split() for line in OWN[name].splitlines()]
     fields = {line[1]: line[0] for line in lines if len(line) > 1}
+    arrays["timestamp"] = ros_time(t_ns)
     values = {k: header(t_ns) if k == "header" else (arrays.get(k, numbers.get(k, f"{k} {i}"))) for k in fields}
     return message(name, **values)
 

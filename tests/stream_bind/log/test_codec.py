@@ -190,11 +190,14 @@ def test_pictures_without_their_samples_are_not_taken_for_others():
     # The Samples of the first picture are lost.
     assert [feed(entry) for entry in (first[0], second[0])] == [None, None]
     assert feed(second[1]).t_ns.tolist() == [T0 + 7]
+    # What a recorder that died had written already comes twice, and is taken once.
+    assert [feed(entry) for entry in (*first, *second)] == [None] * 4
+    third, fourth = (list(writer.chunk(Chunk(pictures(1), stamps(1) + later))) for later in (14, 21))
     with pytest.raises(LogError, match="1 messages hold its samples, found 0"):
-        feed(first[1])
-    feed(second[0])
+        feed(third[1])
+    feed(third[0])
     with pytest.raises(LogError, match="of other times"):
-        feed(first[1])
+        feed(fourth[1])
 
 
 @pytest.mark.parametrize(

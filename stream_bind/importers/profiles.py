@@ -110,7 +110,6 @@ def find_columns(sheet: Sheet, options: ImportOptions, sensor: str = "") -> Colu
         return None
     time = found.get("time")
     if profile.time is not None and not options.columns:
-        time = next((i for i, t in enumerate(sheet.titles) if re.fullmatch(profile.time, t, re.IGNORECASE)), time)
         time = next((i for i, t in enumerate(sheet.titles) if re.match(profile.time, t, re.IGNORECASE)), time)
     if time is None:
         raise LogError(f"{sheet.name}: no column holds the time; name it with --columns time=TITLE,accel_x=...")

@@ -158,6 +158,22 @@ def test_a_phones_folder_makes_one_stream_of_its_sensors_with_gravity(tmp_path: 
     assert "the gyroscope is interpolated to the accelerometer's times" in doubt
 
 
+def test_mbientlab_writes_a_file_for_each_sensor(tmp_path: Path, read) -> None:
+    titles = "epoc (ms),timestamp (+0000),elapsed (s)," + ",".join(f"{axis}-axis ({{}})" for axis in "xyz")
+    for name, unit, row in (("Accelerometer", "g", "0,0,1"), ("Gyroscope", "deg/s", "10,0,0")):
+        rows = "".join(
+            f"{T0 // 10**6 + i * 10},2025-10-09T08.53.20.{i * 10:03d},{i / 100:.3f},{row}\n" for i in range(90)
+        )
+        file = f"MetaWear_2025-10-09T08.53.20.000_CAFE_{name}_100.000Hz_1.5.0.csv"
+        table(tmp_path / "walk" / file, f"{titles.format(unit, unit, unit)}\n{rows}")
+    _, found = read(tmp_path / "walk")
+    t_ns, data = found["imu"]
+    assert t_ns.tolist() == [T0 + i * 10_000_000 for i in range(90)]
+    np.testing.assert_allclose(data[5], [0, 0, G, 10 * DEG, 0, 0], rtol=1e-6)
+    _, alone = read(next((tmp_path / "walk").glob("*Gyro*")))
+    assert len(alone["gyro"][0]) == 90
+
+
 def phyphox(folder: Path) -> None:
     """1 s at 100 Hz, a pause of 60 s, and 1 s more: the experiment's own time stands still in between."""
     for name, title, value in (("Accelerometer", "Acceleration", "m/s^2"), ("Gyroscope", "Gyroscope", "rad/s")):

@@ -143,15 +143,22 @@ def _samples(data: bytes, wanted: bytes) -> NDArray[np.float32] | None:
     """(n, 3) SI values in the order x, y, z of one sensor in one payload; None where the payload is damaged."""
     about: dict[bytes, Any] = {}
     parts: list[NDArray[np.float32]] = []
+    device = 0
+    chosen: int | None = None
     if not data.startswith(GPMF_HEAD):
         return None
     for name, kind, size, content, _ in walk(data):
         if name == b"":
             return np.concatenate(parts) if parts else None
+        if name == GPMF_HEAD:
+            device += 1
         if name == b"STRM":
             about = {}
+        elif name == wanted and chosen not in {None, device}:
+            continue  # a gimbal's own sensor beside the camera's
         elif name == wanted and kind in TYPES and size == 3 * np.dtype(TYPES[kind]).itemsize:
             counts = np.frombuffer(content, TYPES[kind]).reshape(-1, 3).astype(np.float64)
+            chosen = device
             parts.append(_placed(counts / _scale(about), about).astype(np.float32))
         elif name in {b"SCAL", b"ORIN", b"STNM"}:
             about[name] = np.frombuffer(content, TYPES[kind]) if kind in TYPES else content

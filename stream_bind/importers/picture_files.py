@@ -106,6 +106,13 @@ def read(path: Path, modality: str) -> tuple[NDArray[Any], bytes | None]:
     with path.open("rb") as file:
         packed = file.read(3) == JPEG
     if not packed:
-        return read_colour(path), None
+        try:
+            return read_colour(path), None
+        except DeviceError:
+            # Grey of more than 8 bits, as TUM VI has it: all of its range is used.
+            counts = read_counts(path)
+            if counts.dtype != np.uint16:
+                raise
+            return np.repeat((counts >> 8).astype(np.uint8)[..., None], 3, axis=2), None
     sent = path.read_bytes()
     return decode_picture(sent), sent

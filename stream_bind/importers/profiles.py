@@ -112,6 +112,8 @@ def find_columns(sheet: Sheet, options: ImportOptions, sensor: str = "") -> Colu
     if profile.time is not None and not options.columns:
         time = next((i for i, t in enumerate(sheet.titles) if re.match(profile.time, t, re.IGNORECASE)), time)
     if time is None:
+        time = _any_time(sheet, profile, options)
+    if time is None:
         raise LogError(f"{sheet.name}: no column holds the time; name it with --columns time=TITLE,accel_x=...")
     factors = tuple(_factor(sheet, found[axis], axis, profile, options) for axis in axes)
     positions = tuple(found[axis] for axis in axes)
@@ -187,7 +189,29 @@ def _axis(title: str, sensor: str) -> str | None:
         return "time"
     if sensor and (match := re.fullmatch(r"([xyz])(?:[ -]?axis)?", bare)):
         return f"{sensor}_{match.group(1)}"
-    return axis_of_title(title)
+    return axis_of_title(title) or _axis_by_unit(title, bare)
+
+
+def _axis_by_unit(title: str, bare: str) -> str | None:
+    """An axis whose unit alone says what it is of, as in WitMotion's AsX(°/s)."""
+    match = re.search(r"([xyz])$", bare)
+    if match is None:
+        return None
+    if unit_of_title(title, GYRO_RADPS):
+        return f"gyro_{match.group(1)}"
+    return f"accel_{match.group(1)}" if unit_of_title(title, ACCEL_MPS2) else None
+
+
+def _any_time(sheet: Sheet, profile: Profile, options: ImportOptions) -> int | None:
+    """The first column that speaks of time and whose unit can be told, as loggingTime(txt) of SensorLog."""
+    for position, title in enumerate(sheet.titles):
+        if re.search(r"time|elapsed|epoch|clock", title, re.IGNORECASE):
+            try:
+                _time_unit(sheet, position, profile, options)
+            except LogError:
+                continue
+            return position
+    return None
 
 
 def _is_linear(sheet: Sheet, found: dict[str, int]) -> bool:

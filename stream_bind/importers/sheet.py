@@ -124,9 +124,11 @@ def _are_titles(cells: list[str]) -> bool:
 
 def _is_units(cells: list[str]) -> bool:
     """A row such as ms, m/(s^2), deg/s, no_units."""
-    return all(len(cell.strip()) <= 12 and " " not in cell.strip() for cell in cells) and any(
-        "/s" in cell or "/(s" in cell for cell in cells
-    )
+    bare = [cell.strip() for cell in cells]
+    # A title has its unit in brackets behind a name: AsX(°/s).
+    named = any(re.search(r"\w *[(\[]", cell) for cell in bare)
+    short = all(len(cell) <= 12 and " " not in cell for cell in bare)
+    return short and not named and any("/s" in cell or "/(s" in cell for cell in bare)
 
 
 def _is_number(cell: str, comma: bool = False) -> bool:

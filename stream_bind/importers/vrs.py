@@ -197,7 +197,11 @@ def _motion(record: Any, spec: StreamSpec) -> NDArray[np.float32]:
 def _sound(record: Any, spec: StreamSpec, shift_ns: int) -> Chunk:
     """Aria's sound is 32-bit integers, channels interleaved, with a time for each sample."""
     channels = spec.shape[0]
-    native = np.asarray(record.audio_blocks[0]).reshape(-1, channels)
+    block = np.ascontiguousarray(record.audio_blocks[0])
+    said = str(getattr(record.audio_specs[0], "sample_format", ""))
+    if block.dtype.itemsize == 1 and ("16" in said or "32" in said):
+        block = block.reshape(-1).view("<i2" if "16" in said else "<i4")
+    native = block.reshape(-1, channels)
     times = np.asarray(_fields(record).get("capture_timestamps_ns", ()), np.int64)
     if len(times) != len(native):
         begin_ns = int(times[0]) if len(times) else _time(record)

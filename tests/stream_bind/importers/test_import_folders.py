@@ -66,6 +66,13 @@ def test_euroc_with_its_calibration(tmp_path: Path, read, through_log) -> None:
         assert "cam0" in read(path / part)[1]
 
 
+def test_sixteen_bit_grey_is_seen_by_its_upper_half(tmp_path: Path, read) -> None:
+    for i in range(3):
+        save(tmp_path / "cam" / f"{T0 + i * 50_000_000}.png", COUNTS[i] << 4)
+    _, found = read(tmp_path / "cam")
+    assert np.array_equal(found["cam"][1][2], np.repeat(((COUNTS[2] << 4) >> 8).astype(np.uint8)[..., None], 3, axis=2))
+
+
 def test_listed_pictures_that_are_missing_or_damaged_are_counted(tmp_path: Path) -> None:
     path = euroc(tmp_path / "MH_01")
     files = sorted((path / "mav0" / "cam0" / "data").iterdir())

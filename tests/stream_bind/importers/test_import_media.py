@@ -214,6 +214,17 @@ def test_each_channel_may_have_its_own_scale_and_payloads_follow_each_other(tmp_
     assert any("has no clock: a payload is taken as 1.001 s" in doubt for doubt in source.doubts)
 
 
+def test_a_gimbals_own_sensor_is_not_mixed_with_the_cameras(tmp_path: Path, read) -> None:
+    camera = nested(b"DEVC", sensor(b"ACCL", [(1, 1, 1)] * 200, (1,), origin(b"XYZ")))
+    both = nested(b"DEVC", sensor(b"ACCL", [(1, 1, 1)] * 200, (1,), origin(b"XYZ")))
+    path = tmp_path / "a.raw"
+    # Two devices in one payload: one follows the other.
+    path.write_bytes(camera)
+    motion = motion_of(lambda: iter([(0, None, camera + both.replace(b"\0\1\0\1", b"\0\2\0\2"))]))
+    assert motion is not None
+    assert sum(len(piece.chunk) for pieces in motion.pieces() for piece in pieces) == 200
+
+
 @given(data=st.binary(max_size=300), at=st.integers(0, 400))
 @settings(max_examples=200, deadline=None)
 def test_damaged_gpmf_ends_and_never_raises(data: bytes, at: int) -> None:

@@ -74,6 +74,17 @@ LAYOUTS = {
         + "".join(f"0,{i:02d};0,0;0,0;1,0;10,0;0,0;0,0\n" for i in range(3)),
         False,
     ),
+    "WitMotion": (
+        "time\tDeviceName\tAccX(g)\tAccY(g)\tAccZ(g)\tAsX(°/s)\tAsY(°/s)\tAsZ(°/s)\tAngleX(°)\tHX(uT)\n"
+        + "".join(f"2025-10-09 08:53:20.{i * 10:03d}\tWT901\t0\t0\t1\t10\t0\t0\t1.5\t30\n" for i in range(3)),
+        True,
+    ),
+    "SensorLog": (
+        "loggingTime(txt),loggingSample(N),accelerometerAccelerationX(G),accelerometerAccelerationY(G),"
+        "accelerometerAccelerationZ(G),gyroRotationX(rad/s),gyroRotationY(rad/s),gyroRotationZ(rad/s)\n"
+        + "".join(f"2025-10-09T10:53:20.{i * 10:03d}+02:00,{i},0,0,1,{10 * DEG!r},0,0\n" for i in range(3)),
+        True,
+    ),
     "Physics Toolbox": (
         "time,gFx,gFy,gFz,wx,wy,wz,\n" + "".join(f"{i / 100:.2f},0,0,1,{10 * DEG!r},0,0,\n" for i in range(3)),
         False,

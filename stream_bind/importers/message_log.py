@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from stream_bind.importers.base import ImportOptions, Piece, in_order, merged, stream_name
 from stream_bind.importers.combine import COMBINED, Combined, Rows
-from stream_bind.importers.records import NOT_TAKEN, Lens, Picture, Record, Sound, bare_type, decoder
+from stream_bind.importers.records import NOT_TAKEN, Lens, Picture, Record, Sound, SoundInfo, bare_type, decoder
 from stream_bind.importers.times import Timed
-from stream_bind.importers.topics import TopicStream, lens_of, topic_stream
+from stream_bind.importers.topics import TopicStream, beside, topic_stream
 from stream_bind.messages import IMU_AXES, StreamSpec
 
 __all__ = ["LoggedTopic", "MessageReader", "MessageSource", "open_messages"]
@@ -66,7 +66,7 @@ class MessageSource:
     names: dict[str, str] = field(default_factory=dict)
     """Streams by topic."""
     _first: dict[str, list[Timed]] = field(default_factory=dict)
-    _lenses: dict[str, Lens] = field(default_factory=dict)
+    _told: dict[str, Lens | SoundInfo] = field(default_factory=dict)
     _combined: list[tuple[str, str, str]] = field(default_factory=list)
     """Name, and the topics of the accelerometer and the gyroscope it is made of."""
 
@@ -105,7 +105,7 @@ class MessageSource:
                 self.losses.append(f"{topic}: {undecoded[topic]} messages are not of the type they are said to be")
 
     def _stream(self, topic: str) -> TopicStream:
-        made = topic_stream(self.names[topic], topic, self._first[topic], lens_of(topic, self._lenses), self.options)
+        made = topic_stream(self.names[topic], topic, self._first[topic], beside(topic, self._told), self.options)
         assert not isinstance(made, str)
         stream = made[0]
         stream.spec = self.specs[self.names[topic]]
@@ -131,12 +131,15 @@ def open_messages(reader: MessageReader, options: ImportOptions) -> MessageSourc
         else:
             usable[topic] = about
     source._first = first = _beginnings(reader, usable)
-    source._lenses = {topic: found[0][0] for topic, found in first.items() if isinstance(found[0][0], Lens)}
+    for topic, found in first.items():
+        said = found[0][0]
+        if isinstance(said, Lens | SoundInfo):
+            source._told[topic] = said
     for topic, about in usable.items():
-        found = first.get(topic)
+        found = first.get(topic, [])
         if not found:
             source.skipped[topic] = f"{about.type}: holds no message that can be read"
-        elif not isinstance(found[0][0], Lens):
+        elif topic not in source._told:
             _add(source, topic, found)
     source.losses = list(reader.losses)
     _combine(source)
@@ -163,7 +166,7 @@ def _beginnings(reader: MessageReader, usable: Collection[str]) -> dict[str, lis
 
 def _add(source: MessageSource, topic: str, found: Sequence[Timed]) -> None:
     name = _name(topic, source.specs)
-    made = topic_stream(name, topic, found, lens_of(topic, source._lenses), source.options)
+    made = topic_stream(name, topic, found, beside(topic, source._told), source.options)
     if isinstance(made, str):
         source.skipped[topic] = made
         return

@@ -10,7 +10,18 @@ from typing import Any
 
 from stream_bind.messages import Intrinsics
 
-__all__ = ["NOT_TAKEN", "Lens", "Motion", "Picture", "Record", "Sound", "bare_type", "decoder", "from_json"]
+__all__ = [
+    "NOT_TAKEN",
+    "Lens",
+    "Motion",
+    "Picture",
+    "Record",
+    "Sound",
+    "SoundInfo",
+    "bare_type",
+    "decoder",
+    "from_json",
+]
 
 ABSENT = -1.0
 """First element of a covariance in sensor_msgs/Imu: this is not measured (the message's own comment)."""
@@ -70,7 +81,18 @@ class Lens:
     intrinsics: Intrinsics
 
 
-Record = Picture | Motion | Sound | Lens
+@dataclass(frozen=True, slots=True)
+class SoundInfo:
+    """What the bytes on a topic beside this one are."""
+
+    t_ns: int | None
+    encoding: str
+    """As in Sound; what is packed keeps its name."""
+    rate_hz: float
+    channels: int
+
+
+Record = Picture | Motion | Sound | SoundInfo | Lens
 
 NOT_TAKEN = {
     "MagneticField": "a magnetometer is no input of the models",
@@ -200,6 +222,14 @@ def _audio_stamped(found: Any) -> Sound:
     return Sound(_stamp(found.header.stamp), found.audio.data, "")
 
 
+def _audio_info(found: Any) -> SoundInfo:
+    """audio_common_msgs/AudioInfo: GStreamer's names of sample formats, and `wave` for what is not packed."""
+    formats = {"S16LE": "pcm-s16", "S32LE": "pcm-s32", "F32LE": "pcm-f32", "U8": "pcm-u8"}
+    packing = found.coding_format.lower()
+    encoding = formats.get(found.sample_format, found.sample_format) if packing in {"wave", "raw"} else packing
+    return SoundInfo(None, encoding, float(found.sample_rate), int(found.channels))
+
+
 def _raw_audio(found: Any) -> Sound:
     return Sound(
         _stamp(found.timestamp),
@@ -230,6 +260,7 @@ _DECODERS: dict[str, Callable[[Any], Record | None]] = {
     "geometry_msgs/AccelStamped": _accel,
     "audio_common_msgs/AudioData": _audio_data,
     "audio_common_msgs/AudioDataStamped": _audio_stamped,
+    "audio_common_msgs/AudioInfo": _audio_info,
     "foxglove.RawAudio": _raw_audio,
     "foxglove.RawImage": _foxglove_image,
     "foxglove.CompressedImage": _foxglove_packed,

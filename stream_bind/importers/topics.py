@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,11 +13,11 @@ from devices.units import ACCEL_MPS2, GYRO_RADPS
 from stream_bind.importers.base import Batch, ImportOptions, Piece
 from stream_bind.importers.combine import mean_rate_hz
 from stream_bind.importers.picture_topics import REP_118_M, picture_topic
-from stream_bind.importers.records import Lens, Motion, Picture, Record, Sound
+from stream_bind.importers.records import Lens, Motion, Picture, Record, Sound, SoundInfo
 from stream_bind.importers.times import Timed, Times
 from stream_bind.messages import IMU_AXES, Chunk, ClockInfo, Raw, StreamSpec
 
-__all__ = ["TopicStream", "lens_of", "topic_stream"]
+__all__ = ["TopicStream", "beside", "topic_stream"]
 
 FILE = ClockInfo("file", 0)
 PCM: dict[str, tuple[str, str, float]] = {
@@ -45,7 +45,7 @@ class TopicStream(Protocol):
 
 
 def topic_stream(
-    name: str, topic: str, first: Sequence[Timed], lens: Lens | None, options: ImportOptions
+    name: str, topic: str, first: Sequence[Timed], about: Lens | SoundInfo | None, options: ImportOptions
 ) -> tuple[TopicStream, list[str]] | str:
     """A stream for the topic whose first messages these are, and doubts; or why there can be none."""
     times = Times.of(topic, first, options)
@@ -57,9 +57,11 @@ def topic_stream(
         case Motion():
             made = _motion(name, topic, first, rate_hz, times, options)
         case Sound() as sound:
-            made = _sound(name, sound, times)
+            made = _sound(name, sound, about if isinstance(about, SoundInfo) else None, times)
         case Picture() as picture:
-            made = picture_topic(name, topic, picture, rate_hz, lens, times, options)
+            made = picture_topic(
+                name, topic, picture, rate_hz, about if isinstance(about, Lens) else None, times, options
+            )
         case _:
             made = "says how something was recorded"
     if isinstance(made, str):
@@ -69,11 +71,11 @@ def topic_stream(
     return made, doubts
 
 
-def lens_of(topic: str, lenses: dict[str, Lens]) -> Lens | None:
-    """The calibration whose topic stands beside this one: /camera/color/camera_info for /camera/color/image_raw."""
-    beside = {info.rsplit("/", 1)[0]: lens for info, lens in lenses.items()}
-    found = [folder for folder in beside if topic.startswith(f"{folder}/")]
-    return beside[max(found, key=len)] if found else None
+def beside(topic: str, told: Mapping[str, Lens | SoundInfo]) -> Lens | SoundInfo | None:
+    """What a topic in the same folder says of this one: /camera/color/camera_info of /camera/color/image_raw."""
+    folders = {info.rsplit("/", 1)[0]: about for info, about in told.items()}
+    found = [folder for folder in folders if topic.startswith(f"{folder}/")]
+    return folders[max(found, key=len)] if found else None
 
 
 # -- motion ------------------------------------------------------------------------------------------------------------
@@ -183,7 +185,9 @@ class SoundTopic:
         yield from ()
 
 
-def _sound(name: str, first: Sound, times: Times) -> SoundTopic | str:
+def _sound(name: str, first: Sound, info: SoundInfo | None, times: Times) -> SoundTopic | str:
+    if not first.encoding and info is not None:
+        first = replace(first, encoding=info.encoding, rate_hz=info.rate_hz, channels=info.channels)
     if first.encoding not in PCM:
         return f"its sound is {first.encoding or 'of a format that it does not say'}; wanted {', '.join(PCM)}"
     if first.rate_hz <= 0 or first.channels < 1:

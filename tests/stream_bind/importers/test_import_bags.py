@@ -15,7 +15,7 @@ import zstandard
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from stream_bind.errors import LogError
@@ -406,6 +406,34 @@ def test_units_can_be_told_and_late_messages_find_their_place(tmp_path: Path, re
     np.testing.assert_allclose(found["imu"][1][0], [9.80665, 0, 9.8 * 9.80665, *np.radians([0.1, 0.2, 0.3])], rtol=1e-6)
     chunks = [piece.chunk.t_ns for piece in open_source(path, ImportOptions()).pieces()]
     assert all(a[0] <= b[0] for a, b in itertools.pairwise(chunks))
+
+
+@pytest.mark.parametrize("coding", ["wave", "mp3"])
+def test_sound_of_audio_common_is_read_by_what_stands_beside_it(coding: str, tmp_path: Path, read) -> None:
+    store = get_typestore(Stores.ROS1_NOETIC)
+    store.register(get_types_from_msg("uint8[] data", "audio_common_msgs/msg/AudioData"))
+    text = "uint8 channels\nuint32 sample_rate\nstring sample_format\nuint32 bitrate\nstring coding_format"
+    store.register(get_types_from_msg(text, "audio_common_msgs/msg/AudioInfo"))
+    data, info = (store.types[f"audio_common_msgs/msg/{kind}"] for kind in ("AudioData", "AudioInfo"))
+    tone = np.rint(np.sin(np.arange(16_000) / 10) * 9000).astype("<i2")
+    path = tmp_path / "a.bag"
+    with Writer1(path) as writer:
+        told = writer.add_connection("/audio/audio_info", info.__msgtype__, typestore=store)
+        sound = writer.add_connection("/audio/audio", data.__msgtype__, typestore=store)
+        about = info(channels=1, sample_rate=16_000, sample_format="S16LE", bitrate=0, coding_format=coding)
+        writer.write(told, T0, store.serialize_ros1(about, info.__msgtype__))
+        for i in range(100):
+            block = data(data=tone[i * 160 : (i + 1) * 160].view(np.uint8))
+            # It comes when it is whole, and a little late.
+            writer.write(sound, T0 + i * 10_000_000 + i % 4 * 1_000_000, store.serialize_ros1(block, data.__msgtype__))
+    if coding == "mp3":
+        with pytest.raises(LogError, match="its sound is mp3; wanted pcm-s16"):
+            open_source(path, ImportOptions())
+        return
+    _, found = read(path)
+    t_ns, samples = found["audio.audio"]
+    assert np.array_equal(samples[:, 0], tone / np.float32(32768))
+    assert np.array_equal(t_ns, T0 + np.arange(16_000) * 62_500)
 
 
 def test_an_empty_bag_and_one_of_words_are_refused(tmp_path: Path) -> None:

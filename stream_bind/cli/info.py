@@ -19,7 +19,7 @@ __all__ = ["info_command"]
 
 
 def info_command(
-    log: Annotated[Path, typer.Argument(help="A log, or a recording of another program that `import` takes.")],
+    log: Annotated[Path, typer.Argument(help="A log, the common name of a split one, or what `import` takes.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Show a recording's streams, rates, gaps and clocks, and what is lost of it. Reads all of it; exit code 0 even so.
@@ -27,16 +27,23 @@ def info_command(
     Of another program's recording it shows what `import` would make of it.
     """
     from stream_bind.cli.foreign import inspect
-    from stream_bind.importers.base import check_readable
-    from stream_bind.log.scan import MAGIC
     from stream_bind.log.survey import survey
 
-    ours = check_readable(log).startswith(MAGIC[:5])
-    if not ours:
+    parts = _parts(log)
+    if not parts:
         told = inspect(log)
         print(json.dumps(told.plain())) if as_json else told.print()
         return
-    found = survey(log)
+    if len(parts) > 1:
+        surveys = [survey(part) for part in parts]
+        if as_json:
+            print(json.dumps({"parts": [_plain(each) for each in surveys]}))
+            return
+        for number, each in enumerate(surveys):
+            print("\n" if number else "", end="")
+            _print(each)
+        return
+    found = survey(parts[0])
     # What other programs put into MCAP has streams, too; only its topics may be none of them.
     foreign = None
     if not found.streams and found.topics:
@@ -49,6 +56,20 @@ def info_command(
     if foreign is not None:
         print()
         foreign.print()
+
+
+def _parts(log: Path) -> tuple[Path, ...]:
+    """The MCAP files to show: the file itself, or the parts of a split log of ours; none where it is another kind."""
+    from stream_bind.importers.base import check_readable
+    from stream_bind.log.reader import open_log
+    from stream_bind.log.scan import MAGIC
+
+    if log.is_file():
+        return (log,) if check_readable(log).startswith(MAGIC[:5]) else ()
+    try:
+        return open_log(log).parts
+    except LogError:
+        return ()
 
 
 def _print(found: Survey) -> None:

@@ -82,6 +82,24 @@ def test_info_of_a_foreign_recording_is_that_of_its_import(voice: Path, capsys) 
     assert json.loads(capsys.readouterr().out)["streams"]["microphone"]["rate_hz"] == pytest.approx(16_000)
 
 
+def test_info_of_a_split_log_shows_its_parts(tmp_path: Path, capsys) -> None:
+    rig = tmp_path / "rig.yaml"
+    rig.write_text(
+        "version: 1\nrig: split\nencoder: {model: imagebind-tiny}\n"
+        "streams: [{id: imu, modality: imu, device: {type: simulated}}]\nrecord: {split_s: 1}\n"
+    )
+    log = tmp_path / "walk.mcap"
+    assert main(["record", str(rig), "-o", str(log), "--local", "--duration", "2.5s"]) == 0
+    capsys.readouterr()
+    assert main(["info", str(log)]) == 0
+    told = capsys.readouterr().out
+    assert "walk_0000.mcap" in told
+    assert "walk_0002.mcap" in told
+    assert main(["info", str(log), "--json"]) == 0
+    parts = json.loads(capsys.readouterr().out)["parts"]
+    assert sum(part["streams"]["imu"]["samples"] for part in parts) > 400
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [

@@ -18,6 +18,7 @@ from stream_bind.importers.mcap import ZSTD, McapReader, unpacked
 from stream_bind.importers.message_log import LoggedTopic, MessageReader, MessageSource, open_messages
 from stream_bind.importers.records import Record, decoder
 from stream_bind.importers.ros_types import Decode, ros_decoder
+from stream_bind.importers.rosbag1_scan import VERSION, Rosbag1Scan
 from stream_bind.log.scan import MAGIC
 
 __all__ = ["BagReader", "open_source"]
@@ -191,6 +192,9 @@ class BagReader:
     def records(self, topics: Collection[str]) -> Iterator[tuple[str, Record | None, int]]:
         """See MessageReader."""
         self.losses = _cut_short(self.path)
+        if isinstance(self._bag, Rosbag1Scan):
+            lost = f"{self._bag.lost_bytes:,} bytes at its end are lost"
+            self.losses.append(f"{self.path.name}: was never finished or is damaged; {lost}")
         chosen = [each for each in self._bag.connections if each.topic in topics]
         if not chosen:
             return
@@ -230,21 +234,20 @@ class BagReader:
 
 
 def _open_ros1(path: Path) -> Any:
-    from rosbags.rosbag1 import Reader, ReaderError
+    """By its index; where that is missing or damaged, record by record."""
+    from rosbags.rosbag1 import Reader
 
+    bag = Reader(path)
     try:
-        bag = Reader(path)
         bag.open()
-    except ReaderError as error:
-        if "index" in str(error).lower():
-            raise LogError(
-                f"{path}: is a ROS 1 bag that was never finished ({_told(error)}); run `rosbag reindex {path.name}`"
-            ) from error
-        raise LogError(f"{path}: is a ROS 1 bag that cannot be read ({_told(error)})") from error
     except Exception as error:
-        raise LogError(
-            f"{path}: is a damaged ROS 1 bag ({_told(error)}); `rosbag reindex {path.name}` may mend it"
-        ) from error
+        with path.open("rb") as file:
+            if file.read(len(VERSION)) != VERSION:
+                raise LogError(f"{path}: is a ROS 1 bag of another version than 2.0; run `rosbag fix`") from error
+        found = Rosbag1Scan(path)
+        if not any(each.msgcount for each in found.connections):
+            raise LogError(f"{path}: is a damaged ROS 1 bag without a whole message ({_told(error)})") from error
+        return found
     return bag
 
 

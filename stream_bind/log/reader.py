@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mcap.exceptions import McapError
 from mcap.reader import make_reader
 from mcap.records import Attachment, Metadata
 from mcap.summary import Summary
 
 from stream_bind.errors import LogError
 from stream_bind.log.codec import SAMPLES, ChunkReader, Recorded, namespace
-from stream_bind.log.scan import LogMessage, Scan, check_magic
+from stream_bind.log.scan import FAULTS, LogMessage, Scan, check_magic
 from stream_bind.log.writer import LOG_VERSION, SESSION
 from stream_bind.messages import Chunk, StreamSpec
 
@@ -125,7 +124,7 @@ def _summary(part: Path) -> Summary | None:
     try:
         with part.open("rb") as file:
             return make_reader(file).get_summary()
-    except (McapError, OSError, ValueError, KeyError, EOFError, MemoryError):
+    except (OSError, *FAULTS):
         return None
 
 

@@ -27,7 +27,7 @@ from stream_bind.errors import LogError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MAGIC", "LogMessage", "Loss", "Scan", "check_magic"]
+__all__ = ["FAULTS", "MAGIC", "LogMessage", "Loss", "Scan", "check_magic"]
 
 MAGIC = b"\x89MCAP0\r\n"
 HEAD = struct.Struct("<BQ")
@@ -46,7 +46,7 @@ PIECE = 1 << 14
 LARGEST_CHUNK = 1 << 32
 """Bytes of one unpacked chunk that we believe in; ours have one MiB, or one picture."""
 _LFS_POINTER = b"version https://git-lfs"
-_FAULTS = (
+FAULTS = (
     McapError,
     zstandard.ZstdError,
     RuntimeError,
@@ -54,6 +54,7 @@ _FAULTS = (
     UnicodeDecodeError,
     ValueError,
     MemoryError,
+    OverflowError,
     KeyError,
     EOFError,
 )
@@ -190,7 +191,7 @@ class Scan:
                 self.header = _parsed(Header.read, data[start:end])
             else:
                 self._learn(opcode, data[start:end])
-        except _FAULTS as error:
+        except FAULTS as error:
             self._lose(start - HEAD.size, end - start + HEAD.size, f"{_name(opcode)}: {_words(error)}")
 
     def _learn(self, opcode: int, body: bytes) -> None:
@@ -228,7 +229,7 @@ class Scan:
             else:
                 try:
                     self._learn(opcode, body)
-                except _FAULTS as error:
+                except FAULTS as error:
                     self._lose(offset, length, f"{_name(opcode)}: {_words(error)}")
             position = end
         if whole and position != size:
@@ -266,7 +267,7 @@ class Scan:
         if cut and end - position > HEAD.size + CHUNK_HEAD.size and data[position] == Opcode.CHUNK:
             try:
                 records = _unpacked_so_far(data[position + HEAD.size : end])
-            except _FAULTS:
+            except FAULTS:
                 records = b""
             yield from self._inner(records, position, whole=False)
         n_found = self.n_messages - recovered
@@ -282,7 +283,7 @@ class Scan:
             return
         try:
             position = _parsed(Footer.read, data[start + HEAD.size : size - len(MAGIC)]).summary_start
-        except _FAULTS:
+        except FAULTS:
             return
         while 0 < position < start:
             opcode, length = HEAD.unpack_from(data, position)
@@ -294,7 +295,7 @@ class Scan:
                 self._learn(opcode, body)
                 if opcode == Opcode.CHUNK_INDEX:
                     self._chunks.append(_parsed(ChunkIndex.read, body))
-            except _FAULTS:
+            except FAULTS:
                 self._chunks.clear()
                 return
             position = end
@@ -395,7 +396,7 @@ def _unpacked_so_far(body: bytes) -> bytes:
             unpacked += unpacker.decompress(data[at : at + PIECE])
             if len(unpacked) > LARGEST_CHUNK or unpacker.eof:
                 break
-    except _FAULTS:
+    except FAULTS:
         pass
     return bytes(unpacked)
 

@@ -14,7 +14,8 @@ from stream_bind.log.writer import Attached, LogWriter
 
 T0 = 1_700_000_000_000_000_000
 PICTURE, IMU, AUDIO = "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Imu", RAW_AUDIO
-TOPICS = {"/cam/image": PICTURE, "/imu/imu": IMU, "/mic/audio": AUDIO} | {
+IMAGE, LENS = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
+TOPICS = {"/cam/image": PICTURE, "/depth/image": IMAGE, "/cam/info": LENS, "/imu/imu": IMU, "/mic/audio": AUDIO} | {
     f"/own/{name.rpartition('/')[2].lower()}": name for name in OWN if name != RAW_AUDIO
 }
 
@@ -28,6 +29,17 @@ def filled(name: str, i: int, t_ns: int) -> Any:
     rng = np.random.default_rng(i)
     if name == PICTURE:
         return message(name, header=header(t_ns), format="jpeg", data=rng.integers(0, 256, 3000, np.uint8))
+    if name == IMAGE:
+        data = rng.integers(0, 256, 600, np.uint8)
+        return message(
+            name, header=header(t_ns), height=15, width=20, encoding="16UC1", is_bigendian=0, step=40, data=data
+        )
+    if name == LENS:
+        whole = message("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+        return message(
+            name, header=header(t_ns), height=15, width=20, distortion_model="plumb_bob", d=np.full(5, 0.1),
+            k=np.arange(9.0), r=np.eye(3).reshape(-1), p=np.zeros(12), binning_x=0, binning_y=0, roi=whole,
+        )  # fmt: skip
     if name == IMU:
         vector = message("geometry_msgs/msg/Vector3", x=0.5, y=float(i), z=9.81)
         turn = message("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0)

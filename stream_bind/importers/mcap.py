@@ -16,7 +16,7 @@ from stream_bind.importers.message_log import LoggedTopic, MessageSource, open_m
 from stream_bind.importers.records import Record, decoder, from_json
 from stream_bind.importers.ros_types import Decode, ros_decoder
 from stream_bind.log.codec import SAMPLES
-from stream_bind.log.scan import MAGIC, LogMessage, Scan
+from stream_bind.log.scan import FAULTS, MAGIC, LogMessage, Scan
 
 __all__ = ["McapReader", "open_source", "unpacked"]
 
@@ -105,7 +105,7 @@ def _channels(path: Path) -> Iterator[tuple[str, str, int]]:
     with path.open("rb") as file:
         try:
             summary = make_reader(file).get_summary()
-        except Exception:
+        except (OSError, *FAULTS):
             summary = None
     if summary is not None and summary.statistics is not None and summary.channels:
         for number, channel in summary.channels.items():

@@ -230,6 +230,7 @@ class BagReader:
         try:
             return read(decode(unpacked(data)))
         except Exception:
+            # Whatever damaged bytes bring rosbags to: the message is lost, and counted.
             return None
 
 

@@ -217,6 +217,9 @@ def test_phyphox_with_a_pause_is_placed_on_the_walls_clock(packed: bool, tmp_pat
     assert data[:, 3].tolist() == list(range(200))
     survey = measure(open_source(path, ImportOptions())).streams["imu"]
     assert (survey.n_gaps, survey.longest_gap_ns) == (1, 60_010_000_000)
+    # However short a pause is: what lies before it and behind it does not belong together.
+    gaps = [p.chunk for p in open_source(path, ImportOptions()).pieces() if p.stream == "imu" and p.chunk.gap_before]
+    assert [int(chunk.t_ns[0]) for chunk in gaps] == [T0 + 61_000_000_000]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ VIDEO = (b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75", b"\x00\x00\x01\xba", b"FLV")
 """Matroska, ASF, MPEG program stream, Flash."""
 BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 """First boxes of QuickTime and MP4."""
-PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8")
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"P5\n", b"P6\n", b"P5 ", b"P6 ")
 TS_PACKET = 188
 WANTED = "a video or a sound file"
 SLACK_NS = 500_000_000

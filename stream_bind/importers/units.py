@@ -77,9 +77,7 @@ class UnitCheck:
         """A sentence for each thing that cannot be, with what would mend it."""
         found = self._of_stamps()
         for verdict in self._judged():
-            remedy = _OPTION.sub(r"import it with `--\1 \2`", verdict.remedy).replace("_unit ", "-unit ")
-            remedy = remedy.replace("set import it", "import it")
-            found.append(f"{self.spec.id}: {verdict.noun}: {verdict.detail}{f'; {remedy}' if remedy else ''}")
+            found.append(f"{self.spec.id}: {verdict.noun}: {verdict.detail}{_mended(verdict)}")
         return [*found, *self._fast()]
 
     def _of_stamps(self) -> list[str]:
@@ -138,6 +136,16 @@ class UnitCheck:
             for noun, n in bad.items()
             if n > total[noun] / 2
         ]
+
+
+def _mended(verdict: Verdict) -> str:
+    """What an option of the import can do; the sensor itself is out of reach."""
+    option = _OPTION.search(verdict.remedy)
+    if option is not None:
+        return f"; import it with `--{option.group(1).replace('_', '-')} {option.group(2)}`"
+    if "its unit may be" in verdict.detail:
+        return "; say its unit with `--depth-unit-m`"
+    return "; say its unit with `--scale-k` and `--offset-k`" if verdict.noun == "warmth" else ""
 
 
 def _thinned(chunk: Chunk) -> Chunk:

@@ -41,7 +41,8 @@ COMPRESSED, IMAGE, IMU = "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/Ima
 JPEG_QUALITY = 90
 FULL_COLOUR = (7, 0x111111)
 """cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444. With colour at half the resolution the worst of 46 vectors had a cosine of
-0.99956 to that of the picture itself, with all of it 0.99996, for a third more bytes."""
+0.99956 to that of the picture itself (0.9985 was seen elsewhere), with all of it 0.99996, for a third more bytes; the
+worst of 270 in five recordings had 0.9997."""
 ZERO_CELSIUS_K = 273.15
 PCM: dict[str, str] = {"pcm_s16le": "<i2", "pcm_s32le": "<i4", "pcm_f32le": "<f4"}
 """FFmpeg's names of native sound samples to numpy's."""

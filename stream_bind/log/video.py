@@ -21,7 +21,8 @@ CODECS = {"h264": "h264", "h265": "hevc", "vp9": "vp9", "av1": "libdav1d"}
 KEY_S = 1.0
 OPTIONS = {"preset": "superfast", "tune": "zerolatency", "crf": "12", "x264-params": "repeat-headers=1"}
 """Measured at 640x480 on one core, a drone's view: 3.6 ms and 13 kB a picture, where JPEG of quality 90 takes 1.6 ms
-and 53 kB. Vectors stay within a cosine of 0.999 of those of the pictures; at crf 18, half as large, within 0.998."""
+and 53 kB. The worst of 270 vectors of the simulated camera had a cosine of 0.9962 to that of the picture itself, where
+JPEG's had 0.9997."""
 TICKS = Fraction(1, 1_000_000_000)
 IDR = 5
 """Type of a NAL unit that needs no other picture: ITU-T H.264, table 7-1."""

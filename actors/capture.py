@@ -43,6 +43,7 @@ BEAT_S = 0.5
 POLL_S = 0.1
 """Longest sleep of the loop: how late an idle source may be noticed on top of its max_delay_s."""
 CLOCK_STEP_NS = 10_000_000
+PICTURES = {"vision", "depth", "thermal"}
 STEP_S = 0.5
 """One step of a paused replay: a hop."""
 DRAIN_S = 15.0
@@ -133,6 +134,8 @@ class CaptureWorker:
 
     def open(self) -> None:
         """Build devices and lanes, bind the mailbox, start reading."""
+        if any(sensor.modality in PICTURES for sensor in self._plan.sensors):
+            _keep_opencv_to_one_thread()
         self._waker = Waker()
         self._inlet = Inlet(self._plan.endpoint)
         self._outlet = Outlet(self._plan.publish_endpoint, f"{self._plan.name}-{self.life}", linger_ms=500)
@@ -500,3 +503,11 @@ class CaptureWorker:
     def _take_rest(self, sensor: _Sensor) -> None:
         while len(sensor.inbox) and not sensor.blocked:
             self._take(sensor)
+
+
+def _keep_opencv_to_one_thread() -> None:
+    """Its pool spends 0.46 ms of CPU, most of it waiting for work, to turn the colours of one 640x480 picture round in
+    0.09 ms, which one thread does in 0.09 ms as well: at 30 fps 1.1 % of a core for nothing."""
+    import cv2
+
+    cv2.setNumThreads(1)

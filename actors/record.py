@@ -27,8 +27,8 @@ __all__ = ["RecordWorker"]
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.1
-TICK_S = 0.1
+POLL_S = 0.25
+IDLE_S = 1.0
 
 
 @dataclass(slots=True)
@@ -41,6 +41,8 @@ class _Job:
     entries: tuple[tuple[int, Entry], ...] = ()
     """With the UNIX ns of each at which it came."""
     dropped: dict[str, int] = field(default_factory=dict)
+    since_ns: int | None = None
+    """Monotonic time at which the oldest of the entries came to be."""
     flush: bool = False
     trigger: str = ""
 
@@ -163,13 +165,17 @@ class RecordWorker:
             self._received[tap] = head["n"]
             data = message.array
             entries = () if data is None else tuple(unpack_entries(head["entries"], data))
-            job = _Job(tap, head["n"], entries=entries, dropped=head["dropped"])
+            since_ns = self._clock.monotonic_ns() - head["age_ns"]
+            job = _Job(tap, head["n"], entries=entries, dropped=head["dropped"], since_ns=since_ns)
             job.trigger = self._trigger_of(entries)
             self._jobs.put(job)
 
     def _trigger_of(self, entries: tuple[tuple[int, Entry], ...]) -> str:
         for _, entry in entries if self._plan.triggers else ():
-            if self._kinds.get(entry.topic) == EVENT and (reason := event_of(entry.data).reason) in self._plan.triggers:
+            if (
+                self._kinds.get(entry.topic) == EVENT
+                and (reason := event_of(bytes(entry.data)).reason) in self._plan.triggers
+            ):
                 return reason
         return ""
 
@@ -179,7 +185,7 @@ class RecordWorker:
         try:
             while (job := self._next()) is not None:
                 self._take(job)
-                self._log.tick(self._clock.monotonic_ns())
+                self._log.tick(self._clock.monotonic_ns(), job.since_ns)
                 self._mark_saved()
                 if job.flush:
                     # Somebody waits for the word that it is on the disk.
@@ -191,8 +197,9 @@ class RecordWorker:
             self.fatal = str(error) if isinstance(error, LogError) else f"recording: {type(error).__name__}: {error}"
 
     def _next(self) -> _Job | None:
+        due_s = None if self._log.full else self._log.due_s(self._clock.monotonic_ns())
         try:
-            return self._jobs.get(timeout=TICK_S)
+            return self._jobs.get(timeout=IDLE_S if due_s is None else due_s)
         except queue.Empty:
             return _Job()
 
@@ -241,7 +248,7 @@ class RecordWorker:
     def _write(self, job: _Job) -> None:
         for log_time_ns, entry in job.entries:
             if self._log.write(entry.topic, entry.data, log_time_ns, entry.publish_time):
-                self._n_bytes += len(entry.data)
+                self._n_bytes += entry.n_bytes
 
     def _mark_saved(self) -> None:
         """What was taken is on the disk, in the ring, or lost to a full disk: its senders may forget it."""
@@ -250,7 +257,7 @@ class RecordWorker:
 
 
 def _size(job: _Job) -> int:
-    return sum(len(entry.data) for _, entry in job.entries)
+    return sum(entry.n_bytes for _, entry in job.entries)
 
 
 def _free_part(path: Path) -> Path:

@@ -25,7 +25,7 @@ __all__ = ["Coder", "Tap", "pack_entries", "unpack_entries"]
 log = logging.getLogger(__name__)
 
 BEAT_S = 0.5
-POLL_S = 0.25
+GATHER_S = 0.25
 """How long samples gather before they go out together: 100 messages a second instead of 10 cost 6 % of a core."""
 BATCH_BYTES = 4 << 20
 
@@ -50,6 +50,8 @@ class _Waiting:
     n_bytes: int
     log_time_ns: int
     after_loss: bool
+    put_ns: int
+    """Monotonic."""
 
 
 @dataclass(slots=True)
@@ -61,15 +63,15 @@ class _Sent:
 def pack_entries(timed: Iterable[tuple[int, Entry]]) -> tuple[list[Packed], NDArray[np.uint8]]:
     """Of (log time, entry) pairs: what each is, and their bytes in one piece."""
     listed = list(timed)
-    data = np.frombuffer(b"".join(entry.data for _, entry in listed), np.uint8)
-    return [(t_ns, entry.topic, entry.publish_time, len(entry.data)) for t_ns, entry in listed], data
+    data = np.frombuffer(b"".join(part for _, entry in listed for part in (entry.head, entry.tail)), np.uint8)
+    return [(t_ns, entry.topic, entry.publish_time, entry.n_bytes) for t_ns, entry in listed], data
 
 
 def unpack_entries(packed: Iterable[Packed], data: NDArray[np.uint8]) -> Iterable[tuple[int, Entry]]:
-    """What `pack_entries` packed."""
+    """What `pack_entries` packed; the messages are views of it."""
     view, start = data.data, 0
     for t_ns, topic, publish_time, length in packed:
-        yield t_ns, Entry(topic, bytes(view[start : start + length]), publish_time)
+        yield t_ns, Entry(topic, view[start : start + length], publish_time)
         start += length
 
 
@@ -89,7 +91,7 @@ class Tap:
         self._dropped: Counter[str] = Counter()
         self._n_sent = 0
         self._life: str | None = None
-        self._stop = self._hurry = False
+        self._stop = self._hurry = self._hurried = False
         self.n_dropped = 0
         """Items that found no room."""
         self.error = ""
@@ -123,7 +125,8 @@ class Tap:
                 self._after_loss = True
                 return False
             self._bytes += n_bytes
-            self._waiting.append(_Waiting(item, n_bytes, log_time_ns, self._after_loss))
+            now_ns = self._clock.monotonic_ns()
+            self._waiting.append(_Waiting(item, n_bytes, log_time_ns, self._after_loss, now_ns))
             self._after_loss = False
             self._fresh_bytes += n_bytes
             hasten = self._fresh_bytes > min(BATCH_BYTES, self._max_bytes // 4)
@@ -135,7 +138,7 @@ class Tap:
 
     def hurry(self) -> None:
         """The end is near: ask the record actor to put on the disk what it has."""
-        self._hurry = True
+        self._hurry = self._hurried = True
         self._waker.wake()
 
     def health(self) -> dict[str, Any]:
@@ -151,11 +154,13 @@ class Tap:
 
     def _run(self) -> None:
         outlet = Outlet(self._endpoint, f"tap-{self._name}", linger_ms=500)
-        poller = Poller(self._waker, outlet)
+        # What the record actor says can wait for the next batch, unless somebody waits for it: to be woken by every
+        # word cost each tap 0.15 % of a core.
+        patient, eager = Poller(self._waker), Poller(self._waker, outlet)
         next_beat_s = 0.0
         try:
             while not self._stop:
-                poller.wait(POLL_S)
+                (eager if self._life is None or self._hurried or self.full else patient).wait(GATHER_S)
                 self._waker.clear()
                 each(outlet.drain(), lambda message: self._receive(message, outlet))
                 now_s = self._clock.monotonic_ns() / 1e9
@@ -190,7 +195,8 @@ class Tap:
         with self._lock:
             dropped = dict(self._dropped)
             self._dropped.clear()
-            head = {"name": self._name, "n": self._n_sent, "entries": packed, "dropped": dropped}
+            age_ns = self._clock.monotonic_ns() - batch[0].put_ns
+            head = {"name": self._name, "n": self._n_sent, "entries": packed, "dropped": dropped, "age_ns": age_ns}
             sent = self._kept[self._n_sent] = _Sent(head, data)
             self._bytes += data.nbytes - size
         self._send(sent, outlet)

@@ -7,6 +7,7 @@ docs/log.md.
 from __future__ import annotations
 
 import functools
+import threading
 from typing import Any
 
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -15,8 +16,10 @@ from rosbags.typesys.store import Typestore
 __all__ = [
     "OWN",
     "RAW_AUDIO",
+    "ROS_TIMES_NS",
     "deserialize",
     "message",
+    "opening",
     "ros_time",
     "schema_text",
     "serialize",
@@ -24,7 +27,9 @@ __all__ = [
     "typestore",
 ]
 
-_FIRST_NS, _LAST_NS = -(2**31) * 1_000_000_000, 2**31 * 1_000_000_000 - 1
+_making = threading.Lock()
+ROS_TIMES_NS = (-(2**31) * 1_000_000_000, 2**31 * 1_000_000_000 - 1)
+"""First and last UNIX ns that builtin_interfaces/Time can say: in 1901 and 2038."""
 RAW_AUDIO = "foxglove_msgs/msg/RawAudio"
 OWN: dict[str, str] = {
     "stream_bind_msgs/msg/Samples": """\
@@ -110,9 +115,15 @@ uint32 number_of_channels
 }
 
 
-@functools.cache
 def typestore() -> Typestore:
     """The types of ROS 2 Humble and ours."""
+    # The cache alone would let threads that come at once make one each, a fifth of a second of CPU.
+    with _making:
+        return _typestore()
+
+
+@functools.cache
+def _typestore() -> Typestore:
     store = get_typestore(Stores.ROS2_HUMBLE)
     for name, text in OWN.items():
         store.register(get_types_from_msg(text, name))
@@ -127,6 +138,11 @@ def message(name: str, **fields: Any) -> Any:
 def serialize(name: str, value: Any) -> bytes:
     """CDR, little-endian, of a message."""
     return bytes(typestore().serialize_cdr(value, name))
+
+
+def opening(name: str, value: Any, n_bytes: int) -> bytes:
+    """CDR of a message that ends with a uint8[], empty in `value`, up to where its n_bytes bytes follow."""
+    return serialize(name, value)[:-4] + n_bytes.to_bytes(4, "little")
 
 
 def deserialize(name: str, data: bytes) -> Any:
@@ -144,8 +160,9 @@ def schema_text(name: str) -> str:
 
 
 def ros_time(t_ns: int) -> Any:
-    """builtin_interfaces/Time of UNIX ns; it ends in 2038 and begins in 1901, and what lies beyond stays at the end."""
-    seconds, nanoseconds = divmod(min(max(t_ns, _FIRST_NS), _LAST_NS), 1_000_000_000)
+    """builtin_interfaces/Time of UNIX ns; what lies beyond its first or last moment becomes that."""
+    first_ns, last_ns = ROS_TIMES_NS
+    seconds, nanoseconds = divmod(min(max(t_ns, first_ns), last_ns), 1_000_000_000)
     return message("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
 
 

@@ -23,6 +23,7 @@ from stream_bind.clock import ManualClock
 from stream_bind.errors import LogError
 from stream_bind.log.codec import ChunkReader, ChunkWriter, Mark, namespace
 from stream_bind.log.scan import LogMessage, Scan
+from stream_bind.log.schemas import message, opening, ros_time, serialize
 from stream_bind.log.writer import LogWriter
 from stream_bind.messages import IMU_AXES, Chunk, ClockInfo, Intrinsics, Raw, StreamSpec
 
@@ -101,7 +102,7 @@ def test_depth_is_kept_as_the_counts_it_came_from(unit_m):
     counts = np.random.default_rng(1).integers(0, 3, (2, 48, 64)).astype(np.uint16) * 4999
     chunk = Chunk(to_metres(counts, unit_m), stamps(2), raw=Raw(counts, "16UC1", unit_m))
     writer = ChunkWriter("depth", SPECS["depth"])
-    sizes = {entry.topic: len(entry.data) for entry in writer.chunk(chunk)}
+    sizes = {entry.topic: entry.n_bytes for entry in writer.chunk(chunk)}
     assert sizes["/depth/image"] < (2 * 48 * 64 + 200 if unit_m == 0.001 else 4 * 48 * 64 + 200)
     (back,) = through(ChunkWriter("depth", SPECS["depth"]), [chunk])
     same(chunk, back)
@@ -122,6 +123,65 @@ def test_counts_that_do_not_give_the_same_numbers_are_not_trusted():
     chunk = Chunk((counts * 0.01 + 273.15).astype(np.float32), stamps(1), raw=Raw(counts, "16SC1", 0.01, 273.15))
     (back,) = through(ChunkWriter("heat", SPECS["thermal"]), [chunk])
     same(chunk, back)
+
+
+def test_one_sample_that_its_count_does_not_give_is_enough():
+    spec = replace(SPECS["depth"], shape=(200, 300), intrinsics=None)
+    counts = np.random.default_rng(5).integers(0, 9999, (1, 200, 300)).astype(np.uint16)
+    for place in (0, 30_000, 59_999):
+        data = to_metres(counts, 0.001)
+        data.reshape(-1)[place] = np.nextafter(np.float32(9.0), np.float32(10.0))
+        chunk = Chunk(data, stamps(1), raw=Raw(counts, "16UC1", 0.001))
+        (back,) = through(ChunkWriter("depth", spec), [chunk])
+        same(chunk, back)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    kind=st.sampled_from(["imu", "accel"]),
+    name=st.sampled_from(["a", "imu", "head.imu", "a_rather_long_name"]),
+    t_ns=st.lists(st.integers(-(2**33) * 10**9, 2**33 * 10**9), min_size=1, max_size=5),
+    seed=st.integers(0, 2**32),
+)
+def test_motion_is_byte_for_byte_what_the_library_writes(kind, name, t_ns, seed):
+    spec = SPECS[kind]
+    data = np.random.default_rng(seed).normal(0, 20, (len(t_ns), *spec.shape)).astype(np.float32)
+    data[0, 0] = np.nan
+    writer = ChunkWriter(name, spec)
+    for _ in range(2):  # the second time from what the first has prepared
+        chunk = Chunk(data, np.array(t_ns, np.int64))
+        found = [entry.data for entry in writer.chunk(chunk) if entry.topic.endswith("/imu")][: len(t_ns)]
+        assert found == [imu_message(name, t, row) for t, row in zip(t_ns, data.astype(np.float64), strict=True)]
+
+
+def imu_message(name: str, t_ns: int, row: np.ndarray) -> bytes:
+    def vector(x: float, y: float, z: float) -> Any:
+        return message("geometry_msgs/msg/Vector3", x=x, y=y, z=z)
+
+    absent, unknown = np.array([-1.0] + [0.0] * 8), np.zeros(9)
+    turns = len(row) == 6
+    value = message(
+        "sensor_msgs/msg/Imu",
+        header=message("std_msgs/msg/Header", stamp=ros_time(t_ns), frame_id=name),
+        orientation=message("geometry_msgs/msg/Quaternion", x=0.0, y=0.0, z=0.0, w=1.0),
+        orientation_covariance=absent,
+        angular_velocity=vector(*row[3:]) if turns else vector(0.0, 0.0, 0.0),
+        angular_velocity_covariance=unknown if turns else absent,
+        linear_acceleration=vector(*row[:3]),
+        linear_acceleration_covariance=unknown,
+    )
+    return serialize("sensor_msgs/msg/Imu", value)
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 70_000])
+def test_a_message_whose_bytes_travel_beside_it_is_what_the_library_writes(n):
+    def picture(data: np.ndarray) -> Any:
+        header = message("std_msgs/msg/Header", stamp=ros_time(T0), frame_id="cam")
+        return message("sensor_msgs/msg/CompressedImage", header=header, format="jpeg", data=data)
+
+    data = np.random.default_rng(n).integers(0, 256, n).astype(np.uint8)
+    head = opening("sensor_msgs/msg/CompressedImage", picture(np.zeros(0, np.uint8)), n)
+    assert head + data.tobytes() == serialize("sensor_msgs/msg/CompressedImage", picture(data))
 
 
 @pytest.mark.parametrize(("encoding", "dtype", "bits"), [("pcm_s16le", "<i2", 15), ("pcm_s32le", "<i4", 31)])

@@ -326,19 +326,61 @@ def test_a_full_disk_ends_the_recording_and_not_the_program(tmp_path, write_log,
     assert len(messages(path)[0]) == 1
 
 
-def test_a_flush_comes_when_half_a_second_has_passed(tmp_path, write_log):
+def test_each_part_of_a_split_log_is_counted_from_its_own_beginning(tmp_path, write_log, monkeypatch):
+    """What left the cache lay in the file, and a disk that fills up in the second part cuts that part where it was."""
+    sample = messages(write_log(1))[0][0]
+    forgotten = []
+    monkeypatch.setattr(
+        os, "posix_fadvise", lambda fd, start, n, _: forgotten.append((start, n, os.fstat(fd).st_size)), raising=False
+    )
+    writer = LogWriter(tmp_path / "walk.mcap", {}, split_ns=10)
+    writer.open()
+    writer.topic("/cam/image", "sensor_msgs/msg/CompressedImage")
+    for i in range(20):
+        assert writer.write("/cam/image", sample.data, i, i)
+        if i < 12:
+            writer.flush()
+    assert len(writer.paths) == 2
+    assert all(start + n == size and n >= 0 for start, n, size in forgotten)
+    assert sum(start == 0 for start, _, _ in forgotten) == 2
+    kept = writer.paths[1].stat().st_size
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+    writer.flush()
+    assert writer.full
+    assert writer.paths[1].stat().st_size == kept
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system has no such call")
+def test_a_file_system_that_keeps_its_cache_records_all_the_same(tmp_path, write_log, monkeypatch):
+    sample = messages(write_log(1))[0][0]
+    monkeypatch.setattr(os, "posix_fadvise", lambda *_: (_ for _ in ()).throw(OSError(errno.EINVAL, "no")))
+    path = tmp_path / "walk.mcap"
+    writer = LogWriter(path, {})
+    writer.open()
+    writer.topic("/cam/image", "sensor_msgs/msg/CompressedImage")
+    assert writer.write("/cam/image", sample.data, 1, 1)
+    writer.close()
+    assert not writer.full
+    assert len(messages(path)[0]) == 1
+
+
+@pytest.mark.parametrize(("age_s", "flushed"), [(None, 16), (0.2, 18), (5.0, 20)])
+def test_samples_are_flushed_at_an_age(tmp_path, write_log, age_s, flushed):
+    """Of their own where it is told, else since the tick after their writing."""
     sample = messages(write_log(1))[0][0]
     path = tmp_path / "slow.mcap"
     writer = LogWriter(path, {}, sync=False)
     writer.open()
     writer.topic("/cam/image", "sensor_msgs/msg/CompressedImage")
-    sizes = []
+    assert writer.due_s(0) is None
     for i in range(20):
+        now_ns = round(i * 0.1e9)
         writer.write("/cam/image", sample.data, i, i)
-        writer.tick(round(i * 0.1e9))
-        sizes.append(path.stat().st_size)
-    assert len(set(sizes)) == 4
-    assert len(messages(path)[0]) == 16
+        writer.tick(now_ns, None if age_s is None else now_ns - round(age_s * 1e9))
+        due_s = writer.due_s(now_ns)
+        assert (due_s is None) == (not writer.pending)
+        assert due_s is None or 0 < due_s <= 0.7
+    assert len(messages(path)[0]) == flushed
 
 
 RECORDER = """

@@ -1,7 +1,9 @@
 """What recording costs, and how fast a log replays, beside the bare MCAP library.
 
-python tests/benchmarks/log.py record [SECONDS]   five sensors at full rate, with and without a recording (default 20 s)
-python tests/benchmarks/log.py replay [SECONDS]   a simulated headset recorded for SECONDS, then replayed (default 60 s)
+python tests/benchmarks/log.py record [SECONDS [ROUNDS]]   five sensors at full rate, with and without a recording, as
+                                                           threads and as Ray actors (default 20 s each, 5 rounds)
+python tests/benchmarks/log.py replay [SECONDS]            a simulated headset recorded for SECONDS, then replayed
+                                                           (default 60 s)
 
 Sensors at the edge deliver frames that were made before, so that capture costs next to nothing and what is left is
 ours: 640x480 colour at 30 fps (raw, so that it has to be coded), 48 kHz stereo in 16 bit, 640x480 depth at 15 fps in
@@ -10,14 +12,19 @@ ours: 640x480 colour at 30 fps (raw, so that it has to be coded), 48 kHz stereo 
 
 from __future__ import annotations
 
+import os
+import pickle
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import zstandard
 from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
@@ -26,11 +33,13 @@ from pydantic import BaseModel
 from stream_bind.cli.replaying import ReplayChoice, replay_config
 from stream_bind.cli.run import run
 from stream_bind.config import parse_config
+from stream_bind.log import codec
 from stream_bind.log.codec import ChunkWriter
 from stream_bind.log.reader import StreamReader, open_log
 from stream_bind.log.scan import LogMessage, Scan
+from stream_bind.log.writer import CHUNK_BYTES
 from stream_bind.messages import IMU_AXES, Chunk, ClockInfo, Raw, StreamSpec
-from stream_bind.registry import register_device
+from stream_bind.registry import PLUGIN_GROUP, register_device
 
 KINDS: dict[str, tuple[float, int]] = {
     "vision": (30.0, 1),
@@ -41,6 +50,9 @@ KINDS: dict[str, tuple[float, int]] = {
 }
 """Rate and samples a read."""
 FRAMES: dict[str, list[Any]] = {}
+FRAMES_AT = "CANNED_FRAMES"
+CODED = ("audio", "depth", "thermal", "imu")
+"""Whose messages are made without a picture's compression; timed by themselves, outside the run."""
 
 
 class CannedConfig(BaseModel):
@@ -59,6 +71,8 @@ class Canned:
         self._count = 0
 
     def open(self) -> None:
+        if self._kind not in FRAMES:
+            FRAMES[self._kind] = pickle.loads((Path(os.environ[FRAMES_AT]) / f"{self._kind}.pickle").read_bytes())
         self._zero_ns = self._clock.unix_ns()
 
     def read(self, timeout_s: float) -> Chunk | None:
@@ -132,11 +146,78 @@ def rig() -> str:
     )
 
 
-def cpu_of(config: Any, seconds: float, **more: Any) -> tuple[float, Any]:
-    """Share of one core over a run of threads in this process, and the run's result."""
-    before = time.process_time()
-    result = run(config, local=True, duration_s=seconds, embed=False, **more)
-    return (time.process_time() - before) / seconds, result
+class Meter:
+    """CPU time over the middle of a run: while it starts and ends, a computer has other things to do."""
+
+    def __init__(self) -> None:
+        self._points: list[tuple[float, float]] = []
+
+    def look(self, snapshot: Any) -> None:
+        self._points.append((time.monotonic(), _cpu_s()))
+
+    def middle(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Monotonic time and CPU seconds, two seconds after its beginning and one before its end."""
+        first, last = self._points[0][0] + 2.0, self._points[-1][0] - 1.0
+        inside = [point for point in self._points if first <= point[0] <= last]
+        return inside[0], inside[-1]
+
+    @property
+    def share(self) -> float:
+        """Of one core."""
+        (begun, before), (ended, after) = self.middle()
+        return (after - before) / (ended - begun)
+
+
+def _cpu_s() -> float:
+    """Of this process and all it has started: for Ray, actors and daemons alike."""
+    total = 0.0
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        with suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+def metered(config: Any, seconds: float, **more: Any) -> tuple[Meter, Any]:
+    """A run of so many seconds."""
+    meter = Meter()
+    return meter, run(config, duration_s=seconds, embed=False, on_poll=meter.look, **more)
+
+
+@contextmanager
+def clocked(owner: Any, name: str) -> Iterator[list[tuple[float, float]]]:
+    """Monotonic time and CPU seconds of every call of a function, whoever calls it."""
+    function, spent = getattr(owner, name), []
+
+    def timed(*args: Any, **more: Any) -> Any:
+        begun = time.thread_time()
+        try:
+            return function(*args, **more)
+        finally:
+            spent.append((time.monotonic(), time.thread_time() - begun))
+
+    setattr(owner, name, timed)
+    try:
+        yield spent
+    finally:
+        setattr(owner, name, function)
+
+
+def _share(spent: list[tuple[float, float]], meter: Meter) -> float:
+    (begun, _), (ended, _) = meter.middle()
+    return sum(cpu_s for t_s, cpu_s in spent if begun <= t_s <= ended) / (ended - begun)
+
+
+def become_a_plugin(folder: Path) -> None:
+    """Let processes that Ray starts know the canned device and its frames: they import what is installed."""
+    about = folder / "canned-0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: canned\nVersion: 0\n")
+    (about / "entry_points.txt").write_text(f"[{PLUGIN_GROUP}]\ncanned = {Path(__file__).stem}\n")
+    for kind, frames in FRAMES.items():
+        (folder / f"{kind}.pickle").write_bytes(pickle.dumps(frames))
+    os.environ[FRAMES_AT] = str(folder)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), str(Path(__file__).parent), os.getcwd()])
 
 
 def coding_cost(kind: str, n: int = 200) -> float:
@@ -151,46 +232,68 @@ def coding_cost(kind: str, n: int = 200) -> float:
     return (time.process_time() - begun) / n * rate_hz / size
 
 
-def image_coding_cost(n: int = 45) -> float:
-    """Share of a core that the lossless coding of the depth and thermal frames takes, which the container does."""
-    share = 0.0
-    for kind in ("depth", "thermal"):
-        pieces = [raw.samples.tobytes() for _, raw in FRAMES[kind][:n]]
-        begun = time.process_time()
-        for piece in pieces:
-            zstandard.compress(piece)
-        share += (time.process_time() - begun) / len(pieces) * KINDS[kind][0]
-    return share
+def pictures_share(path: Path) -> float:
+    """Of the CPU time that zstd takes for a log, the part that the depth and thermal pictures cause: their only
+    coding. Neither the JPEGs, which it squeezes in vain, nor the copy of thermal for viewers is in it."""
+    found = [each for each in Scan(path) if isinstance(each, LogMessage)]
+    pictures = [each.data for each in found if each.topic in {"/depth/image", "/thermal/samples"}]
+    return _zstd_s(pictures) / _zstd_s([each.data for each in found])
 
 
-def bench_record(seconds: float) -> None:
+def _zstd_s(pieces: list[bytes]) -> float:
+    """CPU seconds for these bytes, in chunks of the size that a log has."""
+    blocks, block = [], bytearray()
+    for piece in pieces:
+        block += piece
+        if len(block) >= CHUNK_BYTES:
+            blocks.append(bytes(block))
+            block.clear()
+    begun = time.process_time()
+    for each in [*blocks, bytes(block)]:
+        zstandard.compress(each)
+    return time.process_time() - begun
+
+
+def bench_record(seconds: float, rounds: int) -> None:
     make_frames()
     config = parse_config(rig())
-    coding = {kind: coding_cost(kind) for kind in KINDS}
-    print("share of one core; threads of one process\n")
-    with tempfile.TemporaryDirectory() as folder:
-        idle, recorded, floors = [], [], []
-        for i in range(3):
-            idle.append(cpu_of(config, seconds)[0])
-            path = Path(folder) / f"{i}.mcap"
-            share, result = cpu_of(config, seconds, record=path)
-            recorded.append(share)
-            floors.append(_floor(path, Path(folder) / "floor.mcap") / seconds)
-        recorder = result.snapshot.recorder
-        dropped = sum(each["dropped"] for c in result.snapshot.captures for each in c["recorded"].values())
-        size_mb = path.stat().st_size / 1e6
-        n_samples = {name: stream.n_samples for name, stream in _survey(path).items()}
-    capture, whole, floor = (statistics.median(each) for each in (idle, recorded, floors))
-    lossless = image_coding_cost()
-    ours = whole - capture - coding["vision"] - lossless
-    print(f"  capture alone                             {capture:7.1%}")
-    print(f"  JPEG of 640x480 at 30 fps                 {coding['vision']:7.1%}")
-    print(f"  zstd of 640x480x16 bit at 15 fps, thermal {lossless:7.1%}")
-    for kind in ("audio", "depth", "thermal", "imu"):
-        print(f"    of ours: coding of {kind:<8}             {coding[kind]:7.1%}")
-    print(f"    of ours: the mcap library without that  {floor - lossless:7.1%}   (floor)")
-    print(f"  capture and recording                     {whole:7.1%}")
-    print(f"  recording beyond capture and image coding {ours:7.1%}   (target: below 10 %)")
+    rows: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        become_a_plugin(folder)
+        for i in range(rounds):
+            path = folder / f"{i}.mcap"
+            alone, _ = metered(config, seconds, local=True)
+            with clocked(codec, "_compressed") as jpeg, clocked(zstandard, "compress") as zstd:
+                both, result = metered(config, seconds, local=True, record=path)
+            jpeg_share, zstd_share = _share(jpeg, both), _share(zstd, both)
+            lossless = zstd_share * pictures_share(path)
+            coded = jpeg_share + lossless
+            ray_alone, _ = metered(config, seconds, local=False)
+            ray_both, _ = metered(config, seconds, local=False, record=folder / f"{i}_ray.mcap")
+            floor = _floor(path, folder / "floor.mcap") / seconds
+            for row, share in {
+                "capture alone": alone.share,
+                "JPEG of 640x480 at 30 fps": jpeg_share,
+                "zstd of depth and thermal pictures": lossless,
+                "capture and recording": both.share,
+                "recording beyond capture and image coding": both.share - alone.share - coded,
+                "  zstd of everything else": zstd_share - lossless,
+                **{f"  messages of {kind}": coding_cost(kind) for kind in CODED},
+                "the mcap library alone, the same messages (floor)": floor,
+                "Ray actors: capture alone": ray_alone.share,
+                "Ray actors: capture and recording": ray_both.share,
+                "Ray actors: recording beyond the same": ray_both.share - ray_alone.share - coded,
+            }.items():
+                rows.setdefault(row, []).append(share)
+            recorder = result.snapshot.recorder
+            dropped = sum(each["dropped"] for c in result.snapshot.captures for each in c["recorded"].values())
+            size_mb, n_samples = path.stat().st_size / 1e6, {n: s.n_samples for n, s in _survey(path).items()}
+            for log in folder.glob("*.mcap"):
+                log.unlink()
+    print(f"share of one core, {rounds} runs of {seconds:.0f} s, median (range); threads of one process, then Ray\n")
+    for row, shares in rows.items():
+        print(f"  {row:<52} {statistics.median(shares):6.1%}  ({min(shares):.1%} to {max(shares):.1%})")
     print(
         f"\n{size_mb / seconds:.1f} MB/s on the disk, {recorder['bytes'] / seconds / 1e6:.1f} MB/s before compression"
     )
@@ -288,6 +391,6 @@ def _replayed(path: Path, *, local: bool, embed: bool = True) -> float:
 if __name__ == "__main__":
     what, seconds = (sys.argv[1:2] or ["record"])[0], float((sys.argv[2:3] or ["0"])[0])
     if what == "record":
-        bench_record(seconds or 20.0)
+        bench_record(seconds or 20.0, int((sys.argv[3:4] or ["5"])[0]))
     else:
         bench_replay(seconds or 60.0)

@@ -160,6 +160,9 @@ class RecordWorker:
             self._kinds |= {name: info.type for name, info in topics.items()}
             self._jobs.put(_Job(tap, topics=topics))
         elif message.kind == "entries":
+            if head["beat"]:
+                self._peers[tap] = message.peer
+                self._beat(tap, message.peer)
             if head["to"] != self.life or head["n"] <= self._received.get(tap, 0):
                 return  # for the actor that was here before, or a repeat
             self._received[tap] = head["n"]

@@ -25,9 +25,10 @@ __all__ = ["Coder", "Tap", "pack_entries", "unpack_entries"]
 log = logging.getLogger(__name__)
 
 BEAT_S = 0.5
-GATHER_S = 0.25
-"""How long samples gather before they go out together: 100 messages a second instead of 10 cost 6 % of a core."""
-BATCH_BYTES = 4 << 20
+GATHER_S = 0.4
+"""How long samples gather before they go out together: 100 messages a second instead of 10 cost 6 % of a core, and 20 instead of 12 about 1 %."""
+BATCH_BYTES = 16 << 20
+"""More than a camera's uncompressed pictures in GATHER_S, 640x480 at 30 fps."""
 
 Packed = tuple[int, str, int, int]
 """Log time, topic, publish time, length."""
@@ -84,7 +85,7 @@ class Tap:
         self._max_bytes = max_bytes
         self._waiting: deque[_Waiting] = deque()
         self._kept: OrderedDict[int, _Sent] = OrderedDict()
-        self._bytes = self._fresh_bytes = 0
+        self._bytes = self._waiting_bytes = 0
         self._lock = threading.Lock()
         self._topics: dict[str, TopicInfo] = {}
         self._after_loss = False
@@ -128,10 +129,9 @@ class Tap:
             now_ns = self._clock.monotonic_ns()
             self._waiting.append(_Waiting(item, n_bytes, log_time_ns, self._after_loss, now_ns))
             self._after_loss = False
-            self._fresh_bytes += n_bytes
-            hasten = self._fresh_bytes > min(BATCH_BYTES, self._max_bytes // 4)
-            if hasten:
-                self._fresh_bytes = 0
+            most = min(BATCH_BYTES, self._max_bytes // 4)
+            hasten = self._waiting_bytes <= most < self._waiting_bytes + n_bytes
+            self._waiting_bytes += n_bytes
         if hasten:
             self._waker.wake()
         return True
@@ -164,14 +164,19 @@ class Tap:
                 self._waker.clear()
                 each(outlet.drain(), lambda message: self._receive(message, outlet))
                 now_s = self._clock.monotonic_ns() / 1e9
-                if self._hurry or now_s >= next_beat_s:
-                    next_beat_s, hurry, self._hurry = now_s + BEAT_S, self._hurry, False
+                hurry, self._hurry = self._hurry, False
+                due = hurry or now_s >= next_beat_s
+                if due:
+                    next_beat_s = now_s + BEAT_S
                     if outlet.revive(now_s):
                         self._send_again(outlet)
-                    outlet.send("beat", {"name": self._name, "v": LINK_VERSION, "hurry": hurry})
                 # Before its first beat nobody knows which life of the record actor would get this.
                 while self._waiting and self._life is not None:
-                    self._send_batch(outlet)
+                    # A batch is as good as a beat, and one message less for two processes to wake for.
+                    self._send_batch(outlet, beat=due and not hurry)
+                    due = hurry
+                if due:
+                    outlet.send("beat", {"name": self._name, "v": LINK_VERSION, "hurry": hurry})
         except Exception as error:  # a recording that fails must not take the sensor with it
             log.exception("%s: recording of it has failed", self._name)
             self.error = f"{type(error).__name__}: {error}"
@@ -179,7 +184,7 @@ class Tap:
             outlet.close()
             self._waker.close()
 
-    def _send_batch(self, outlet: Outlet) -> None:
+    def _send_batch(self, outlet: Outlet, *, beat: bool) -> None:
         batch, size = [], 0
         while self._waiting and size < BATCH_BYTES:
             waiting = self._waiting.popleft()
@@ -193,13 +198,14 @@ class Tap:
         )
         self._n_sent += 1
         with self._lock:
+            self._waiting_bytes -= size
             dropped = dict(self._dropped)
             self._dropped.clear()
             age_ns = self._clock.monotonic_ns() - batch[0].put_ns
             head = {"name": self._name, "n": self._n_sent, "entries": packed, "dropped": dropped, "age_ns": age_ns}
             sent = self._kept[self._n_sent] = _Sent(head, data)
             self._bytes += data.nbytes - size
-        self._send(sent, outlet)
+        self._send(sent, outlet, beat=beat)
 
     def _announce_new(self, batch: list[_Waiting], outlet: Outlet) -> None:
         needed = {name: info for waiting in batch for name, info in self._coder.topics(waiting.item).items()}
@@ -208,8 +214,8 @@ class Tap:
             self._topics |= fresh
             self._announce(outlet, fresh)
 
-    def _send(self, sent: _Sent, outlet: Outlet) -> None:
-        outlet.send("entries", sent.head | {"to": self._life}, sent.data)
+    def _send(self, sent: _Sent, outlet: Outlet, *, beat: bool = False) -> None:
+        outlet.send("entries", sent.head | {"to": self._life, "beat": beat}, sent.data)
 
     def _send_again(self, outlet: Outlet) -> None:
         self._announce(outlet, self._topics)

@@ -24,7 +24,7 @@ LOG_VERSION = 1
 SESSION, END = "stream_bind.session", "stream_bind.end"
 """Metadata records: at the beginning what this log is, at the end what became of it."""
 CHUNK_BYTES = 1 << 20
-FLUSH_S = 0.7
+FLUSH_S = 0.75
 """The age at which samples are flushed: a crash takes what is younger. Chunks alone bound it by bytes, which in a slow
 stream is minutes."""
 

@@ -159,6 +159,21 @@ def test_a_recorder_that_dies_costs_nothing_and_its_next_life_writes_beside_it(b
     assert its.chunks() == list(range(100))
 
 
+def test_memory_is_given_back_while_samples_keep_coming(bench):
+    """Batches that follow each other without a pause are beats as well."""
+    b = bench()
+    b.recorder()
+    tap = b.tap()
+    held = [0]
+
+    def given_back() -> bool:
+        tap.take(arrival(len(held)))
+        held.append(tap.health()["waiting_bytes"])
+        return held[-1] < held[-2]
+
+    wait_for(given_back)
+
+
 def test_a_disk_that_stalls_for_two_seconds_loses_nothing(bench, monkeypatch):
     its = bench()
     recorder, tap = its.recorder(), its.tap()

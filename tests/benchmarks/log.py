@@ -18,14 +18,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import zstandard
+from clocking import FOLDER, clock, clocked
 from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
 from pydantic import BaseModel
@@ -51,6 +51,8 @@ KINDS: dict[str, tuple[float, int]] = {
 """Rate and samples a read."""
 FRAMES: dict[str, list[Any]] = {}
 FRAMES_AT = "CANNED_FRAMES"
+JPEG, ZSTD = "_compressed", "compress"
+"""Functions of our codec and of zstandard whose time is image coding."""
 CODED = ("audio", "depth", "thermal", "imu")
 """Whose messages are made without a picture's compression; timed by themselves, outside the run."""
 
@@ -184,28 +186,10 @@ def metered(config: Any, seconds: float, **more: Any) -> tuple[Meter, Any]:
     return meter, run(config, duration_s=seconds, embed=False, on_poll=meter.look, **more)
 
 
-@contextmanager
-def clocked(owner: Any, name: str) -> Iterator[list[tuple[float, float]]]:
-    """Monotonic time and CPU seconds of every call of a function, whoever calls it."""
-    function, spent = getattr(owner, name), []
-
-    def timed(*args: Any, **more: Any) -> Any:
-        begun = time.thread_time()
-        try:
-            return function(*args, **more)
-        finally:
-            spent.append((time.monotonic(), time.thread_time() - begun))
-
-    setattr(owner, name, timed)
-    try:
-        yield spent
-    finally:
-        setattr(owner, name, function)
-
-
-def _share(spent: list[tuple[float, float]], meter: Meter) -> float:
+def _share(folder: Path, name: str, meter: Meter) -> float:
+    """Of one core, for the calls of one function in the middle of a run."""
     (begun, _), (ended, _) = meter.middle()
-    return sum(cpu_s for t_s, cpu_s in spent if begun <= t_s <= ended) / (ended - begun)
+    return clocked(folder, name, begun, ended) / (ended - begun)
 
 
 def become_a_plugin(folder: Path) -> None:
@@ -216,7 +200,9 @@ def become_a_plugin(folder: Path) -> None:
     (about / "entry_points.txt").write_text(f"[{PLUGIN_GROUP}]\ncanned = {Path(__file__).stem}\n")
     for kind, frames in FRAMES.items():
         (folder / f"{kind}.pickle").write_bytes(pickle.dumps(frames))
-    os.environ[FRAMES_AT] = str(folder)
+    # The record actor knows no plugins, but every Python looks for this.
+    (folder / "sitecustomize.py").write_text("import clocking, zstandard\nclocking.clock(zstandard, 'compress')\n")
+    os.environ[FRAMES_AT] = os.environ[FOLDER] = str(folder)
     os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), str(Path(__file__).parent), os.getcwd()])
 
 
@@ -261,44 +247,46 @@ def bench_record(seconds: float, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         become_a_plugin(folder)
+        clock(codec, JPEG)
+        clock(zstandard, ZSTD)
         for i in range(rounds):
-            path = folder / f"{i}.mcap"
-            alone, _ = metered(config, seconds, local=True)
-            with clocked(codec, "_compressed") as jpeg, clocked(zstandard, "compress") as zstd:
-                both, result = metered(config, seconds, local=True, record=path)
-            jpeg_share, zstd_share = _share(jpeg, both), _share(zstd, both)
-            lossless = zstd_share * pictures_share(path)
-            coded = jpeg_share + lossless
-            ray_alone, _ = metered(config, seconds, local=False)
-            ray_both, _ = metered(config, seconds, local=False, record=folder / f"{i}_ray.mcap")
-            floor = _floor(path, folder / "floor.mcap") / seconds
-            for row, share in {
-                "capture alone": alone.share,
-                "JPEG of 640x480 at 30 fps": jpeg_share,
-                "zstd of depth and thermal pictures": lossless,
-                "capture and recording": both.share,
-                "recording beyond capture and image coding": both.share - alone.share - coded,
-                "  zstd of everything else": zstd_share - lossless,
-                **{f"  messages of {kind}": coding_cost(kind) for kind in CODED},
-                "the mcap library alone, the same messages (floor)": floor,
-                "Ray actors: capture alone": ray_alone.share,
-                "Ray actors: capture and recording": ray_both.share,
-                "Ray actors: recording beyond the same": ray_both.share - ray_alone.share - coded,
-            }.items():
-                rows.setdefault(row, []).append(share)
-            recorder = result.snapshot.recorder
-            dropped = sum(each["dropped"] for c in result.snapshot.captures for each in c["recorded"].values())
-            size_mb, n_samples = path.stat().st_size / 1e6, {n: s.n_samples for n, s in _survey(path).items()}
-            for log in folder.glob("*.mcap"):
-                log.unlink()
-    print(f"share of one core, {rounds} runs of {seconds:.0f} s, median (range); threads of one process, then Ray\n")
-    for row, shares in rows.items():
-        print(f"  {row:<52} {statistics.median(shares):6.1%}  ({min(shares):.1%} to {max(shares):.1%})")
+            for local, where in ((True, "threads"), (False, "Ray")):
+                path = folder / f"{i}_{where}.mcap"
+                alone, _ = metered(config, seconds, local=local)
+                both, result = metered(config, seconds, local=local, record=path)
+                jpeg, zstd = _share(folder, JPEG, both), _share(folder, ZSTD, both)
+                lossless = zstd * pictures_share(path)
+                for row, share in {
+                    "capture alone": alone.share,
+                    "JPEG of 640x480 at 30 fps": jpeg,
+                    "zstd of depth and thermal pictures": lossless,
+                    "capture and recording": both.share,
+                    "recording beyond capture and image coding": both.share - alone.share - jpeg - lossless,
+                    "  of it zstd of everything else": zstd - lossless,
+                }.items():
+                    rows.setdefault(f"{where}: {row}", []).append(share)
+                recorder = result.snapshot.recorder
+                lost = sum(each["dropped"] for c in result.snapshot.captures for each in c["recorded"].values())
+                size_mb, n_samples = path.stat().st_size / 1e6, {n: s.n_samples for n, s in _survey(path).items()}
+                print(
+                    f"{path.stem}: dropped {lost} chunks, {recorder['dropped']} messages; samples in the log: ", end=""
+                )
+                print(", ".join(f"{name} {n:,}" for name, n in n_samples.items()), flush=True)
+                if local:
+                    floor = _floor(path, folder / "floor.mcap") / seconds
+                    rows.setdefault("the mcap library alone, the same messages (floor)", []).append(floor)
+                for log in folder.glob("*.mcap"):
+                    log.unlink()
+    for kind in CODED:
+        rows[f"messages of {kind}"] = [coding_cost(kind)]
+    print(
+        f"\nshare of one core, {rounds} runs of {seconds:.0f} s, median (range); threads of a process, and Ray actors\n"
+    )
+    for row, found in rows.items():
+        print(f"  {row:<52} {statistics.median(found):6.1%}  ({min(found):.1%} to {max(found):.1%})")
     print(
         f"\n{size_mb / seconds:.1f} MB/s on the disk, {recorder['bytes'] / seconds / 1e6:.1f} MB/s before compression"
     )
-    print(f"dropped: {dropped} chunks, {recorder['dropped']} messages")
-    print("samples in the log: " + ", ".join(f"{name} {n:,}" for name, n in n_samples.items()))
 
 
 def _survey(path: Path) -> Any:
@@ -388,7 +376,10 @@ def _replayed(path: Path, *, local: bool, embed: bool = True) -> float:
     return min(t for t, n in moments if n == whole) - begun
 
 
-if __name__ == "__main__":
+if __name__ != "__main__":
+    # In a capture actor, as a plugin.
+    clock(codec, JPEG)
+else:
     what, seconds = (sys.argv[1:2] or ["record"])[0], float((sys.argv[2:3] or ["0"])[0])
     if what == "record":
         bench_record(seconds or 20.0, int((sys.argv[3:4] or ["5"])[0]))

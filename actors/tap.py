@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 0.5
 GATHER_S = 0.4
-"""How long samples gather before they go out together: 100 messages a second instead of 10 cost 6 % of a core, and 20 instead of 12 about 1 %."""
+"""How long samples gather before they go out together: every message wakes four threads. Gathering for 0.25 s cost five
+sensors another percent of a core, sending up to 100 messages a second several."""
 BATCH_BYTES = 16 << 20
 """More than a camera's uncompressed pictures in GATHER_S, 640x480 at 30 fps."""
 

@@ -18,6 +18,7 @@ from msgspec import UNSET, structs
 from stream_bind.clock import Clock, SystemClock
 from stream_bind.errors import WireError
 from stream_bind.messages import Embedding, Event, Intrinsics
+from stream_bind.wire.context import end_context
 from stream_bind.wire.endpoint import bindable, explain_bind, is_ipv6, refuse_open_bind
 from stream_bind.wire.message import (
     DTYPES,
@@ -187,7 +188,7 @@ class Publisher:
             self._send_heartbeat(closing=True)
         self.socket.close(linger=linger_ms)
         if self._own_context:
-            self._context.term()
+            end_context(self._context, max(0, linger_ms) / 1000)
 
     def __enter__(self) -> Publisher:
         return self

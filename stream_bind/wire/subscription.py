@@ -14,6 +14,7 @@ from stream_bind.clock import Clock, SystemClock
 from stream_bind.errors import WireError
 from stream_bind.messages import Embedding, Event
 from stream_bind.wire.bound import Binder
+from stream_bind.wire.context import end_context
 from stream_bind.wire.intake import Intake
 from stream_bind.wire.message import Announcement, Message, decode_header
 from stream_bind.wire.sequence import Loss
@@ -150,7 +151,7 @@ class Subscription:
     def _close(self) -> None:
         self._socket.close(linger=0)
         if self._own_context:
-            self._context.term()
+            end_context(self._context)
 
     def _take(self, frames: list[bytes]) -> Message | None:
         """Book a message. Data is put into the queue if it is wanted, everything else only noted."""

@@ -8,6 +8,7 @@ import zmq
 
 from stream_bind.errors import WireError
 from stream_bind.messages import Embedding
+from stream_bind.wire.context import end_context
 from stream_bind.wire.publisher import Publisher
 from stream_bind.wire.subscriber import Subscriber
 
@@ -40,7 +41,7 @@ class Wire:
     def close(self):
         for end in self._made:
             end.close()
-        self.context.destroy(linger=0)
+        end_context(self.context)
 
 
 def greet(publisher, *subscribers):

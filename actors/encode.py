@@ -422,5 +422,7 @@ def _ask_for_same_bits() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
 
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Not use_deterministic_algorithms: to tell the compiler, which nothing here uses, it imports 0.9 s of it while
+    # sensors of the same process already fill their queues.
+    torch.set_deterministic_debug_mode("warn")
     torch.backends.cudnn.benchmark = False

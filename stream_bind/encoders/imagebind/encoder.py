@@ -121,12 +121,11 @@ class ImageBindEncoder(BranchedEncoder[ImageBindEncoderConfig, "ImageBind"]):
     @classmethod
     def check_fit(cls, checkpoint: Checkpoint) -> None:
         """WeightsError unless `checkpoint` is the published model, with all six branches. Imports torch."""
-        import torch
-
         from stream_bind.encoders.imagebind.model import ImageBind
+        from stream_bind.encoders.meta import on_meta
         from stream_bind.encoders.weights import check_fit
 
-        with torch.device("meta"):
+        with on_meta():
             check_fit(ImageBind(ImageBindEncoderConfig().architecture()), checkpoint)
 
     @property
@@ -212,11 +211,10 @@ class ImageBindEncoder(BranchedEncoder[ImageBindEncoderConfig, "ImageBind"]):
         return path
 
     def _load_branch(self, modality: str, checkpoint: Checkpoint | None) -> ImageBind:
-        import torch
-
         from stream_bind.encoders.imagebind.model import ImageBind
+        from stream_bind.encoders.meta import on_meta
 
-        with torch.device("meta"):
+        with on_meta():
             branch = ImageBind(replace(self.config.architecture(), modalities=(modality,)))
         if checkpoint is None:
             branch.load_state_dict(self._random_state(branch), strict=True, assign=True)

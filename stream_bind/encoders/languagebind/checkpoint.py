@@ -14,6 +14,7 @@ from torch import Tensor
 from stream_bind.encoders.languagebind.config import LanguageBindConfig
 from stream_bind.encoders.languagebind.files import REMEDY, weights_files
 from stream_bind.encoders.languagebind.model import LanguageBind
+from stream_bind.encoders.meta import on_meta
 from stream_bind.encoders.weights import SMALL_TENSOR, Checkpoint
 from stream_bind.errors import WeightsError
 
@@ -70,7 +71,7 @@ def text_digest(directory: Path, config: LanguageBindConfig) -> str:
 
 def expected_shapes(config: LanguageBindConfig) -> dict[str, tuple[int, ...]]:
     """Name and shape of every weight of the merged model, as a plain checkpoint has them."""
-    with torch.device("meta"):
+    with on_meta():
         shapes = {key: tuple(value.shape) for key, value in LanguageBind(config).state_dict().items()}
     if config.vision.class_per_frame:
         key = "vision_model.embeddings.patch_embedding.weight"

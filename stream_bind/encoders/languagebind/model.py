@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stream_bind.encoders.languagebind.config import LanguageBindConfig, TextConfig, VisionConfig, read_config
+from stream_bind.encoders.meta import on_meta
 
 __all__ = ["LanguageBind", "Stages", "TextStages"]
 
@@ -209,7 +210,7 @@ class LanguageBind(nn.Module):
         from stream_bind.encoders.languagebind.checkpoint import load
 
         path = Path(directory).expanduser()
-        with torch.device("meta"):
+        with on_meta():
             model = cls(read_config(path), vision=vision, text=text)
         load(model, path, torch.device(device), dtype)
         return model.eval().requires_grad_(False)

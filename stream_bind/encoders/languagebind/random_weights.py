@@ -30,8 +30,9 @@ def seeded(config: LanguageBindConfig, seed: int, *, vision: bool = True, text: 
     import torch
 
     from stream_bind.encoders.languagebind.model import LanguageBind
+    from stream_bind.encoders.meta import on_meta
 
-    with torch.device("meta"):
+    with on_meta():
         model = LanguageBind(config, vision=vision, text=text)
     shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     state = {key: torch.from_numpy(random_tensor(key, shape, seed)) for key, shape in shapes.items()}
